@@ -1,0 +1,1 @@
+"""What is tradable now: pools loaded from accounts, frozen snapshots, prices."""

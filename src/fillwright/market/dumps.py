@@ -1,0 +1,70 @@
+"""Account dumps on disk, in the shape of `solana account --output json`.
+
+One file an account, `{"pubkey": …, "account": {"lamports", "data": [base64, "base64"], "owner", …}}`, flat in a
+folder or any folders below it. Where the same account stands in several pool folders, `by_folder` keeps
+them apart.
+"""
+
+from __future__ import annotations
+
+import binascii
+from pathlib import Path
+
+import msgspec
+import pybase64
+from solders.pubkey import Pubkey
+
+from fillwright.domain.accounts import Account, Address
+from fillwright.domain.errors import InvalidInput
+
+MAX_DUMP_FILES = 100_000
+
+
+class _DumpAccount(msgspec.Struct):
+    lamports: int
+    data: tuple[str, str]
+    owner: str
+
+
+class _Dump(msgspec.Struct):
+    pubkey: str
+    account: _DumpAccount
+
+
+_decode = msgspec.json.Decoder(_Dump).decode
+
+
+def read_account(path: Path) -> tuple[Address, Account]:
+    """The account that one dump file holds. Raises InvalidInput `dump_invalid`."""
+    try:
+        dump = _decode(path.read_bytes())
+        if dump.account.data[1] != "base64":
+            raise ValueError(f"data is in {dump.account.data[1]!r}, not base64")
+        data = pybase64.b64decode(dump.account.data[0], validate=True)
+        pubkey, owner = str(Pubkey.from_string(dump.pubkey)), str(Pubkey.from_string(dump.account.owner))
+    except (msgspec.MsgspecError, binascii.Error, ValueError, OSError) as error:
+        raise InvalidInput("dump_invalid", f"{path}: not an account dump: {error}") from error
+    return Address(pubkey), Account(Address(owner), data, dump.account.lamports)
+
+
+def by_folder(root: Path) -> dict[Path, dict[Address, Account]]:
+    """Every folder at or below `root` that holds dumps, with its accounts. `meta.json` files are not dumps."""
+    if not root.is_dir():
+        raise InvalidInput("dump_invalid", f"{root}: no such folder")
+    folders: dict[Path, dict[Address, Account]] = {}
+    for count, path in enumerate(sorted(root.rglob("*.json"))):
+        if count >= MAX_DUMP_FILES:
+            raise InvalidInput("dump_invalid", f"{root}: more than {MAX_DUMP_FILES} files")
+        if path.name == "meta.json":
+            continue
+        address, account = read_account(path)
+        folders.setdefault(path.parent, {})[address] = account
+    return folders
+
+
+def read_folder(root: Path) -> dict[Address, Account]:
+    """All accounts at or below `root`, as one map; a later folder wins over an earlier one."""
+    accounts: dict[Address, Account] = {}
+    for held in by_folder(root).values():
+        accounts.update(held)
+    return accounts

@@ -1,0 +1,16 @@
+"""Which venues there are. Adding one is a folder and a line here."""
+
+from __future__ import annotations
+
+from fillwright.domain.accounts import Account
+from fillwright.venues.venue import AnyVenue, Registry
+
+VENUES: Registry = {}
+
+
+def venue_of(account: Account) -> AnyVenue | None:
+    """The venue whose pool account this is, or None."""
+    for venue in VENUES.values():
+        if account.owner == venue.program_id and venue.recognises(account):
+            return venue
+    return None

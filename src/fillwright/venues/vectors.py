@@ -1,0 +1,151 @@
+"""Golden swap vectors: cases executed by the real programs, checked against a venue's maths.
+
+The format is one JSON object per line: an independent case, or a sequence of swaps in one pool. Pure:
+accounts and a case in, a verdict out; `cli` reads the files.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
+from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import PoolRefused, QuoteRefused
+from fillwright.venues.registry import venue_of
+from fillwright.venues.venue import AnyVenue, Pool, Swap
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    account: str
+    offset: int = 0
+    hex: str = ""
+    length: int | None = None
+    owner: str | None = None
+
+
+class Case(msgspec.Struct, frozen=True):
+    clock: ChainClock
+    direction: str
+    mode: SwapMode
+    amount: int
+    amount_in: int
+    amount_out: int
+    error: Any = None
+
+    @property
+    def swap(self) -> Swap:
+        return Swap(Mint(self.direction.partition("->")[0]), self.mode, self.amount)
+
+
+class VectorLine(msgspec.Struct, frozen=True):
+    """A line of a vector file: a `Case` of its own, or one with a `sequence`."""
+
+    pool: str
+    mutations: tuple[Mutation, ...] | None = None
+    variant: Any = None
+    sequence: tuple[Case, ...] | None = None
+    clock: ChainClock | None = None
+    direction: str = ""
+    mode: SwapMode = SwapMode.EXACT_IN
+    amount: int = 0
+    amount_in: int = 0
+    amount_out: int = 0
+    error: Any = None
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        if self.sequence is not None:
+            return self.sequence
+        if self.clock is None:
+            raise ValueError("a case without a clock")
+        return (Case(self.clock, self.direction, self.mode, self.amount, self.amount_in, self.amount_out, self.error),)
+
+
+class Outcome(StrEnum):
+    EQUAL = "equal"
+    REFUSED_AS_EXPECTED = "refused"
+    MISMATCH = "mismatch"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """How one case went. `detail` describes a mismatch."""
+
+    outcome: Outcome
+    case: Case
+    detail: str = ""
+
+
+parse_line = msgspec.json.Decoder(VectorLine).decode
+
+
+def mutate(accounts: Accounts, mutations: tuple[Mutation, ...] | None) -> dict[Address, Account]:
+    """`accounts` after the edits, in order. An absent account counts as empty."""
+    edited = dict(accounts)
+    for edit in mutations or ():
+        address = Address(edit.account)
+        before = edited.get(address, Account(Address("11111111111111111111111111111111"), b""))
+        data, raw = bytearray(before.data), bytes.fromhex(edit.hex)
+        if edit.length is not None:
+            data = data[: edit.length].ljust(edit.length, b"\0")
+        data[edit.offset : edit.offset + len(raw)] = raw
+        owner = before.owner if edit.owner is None else Address(edit.owner)
+        edited[address] = Account(owner, bytes(data), before.lamports)
+    return edited
+
+
+def pool_in(accounts: Accounts) -> tuple[AnyVenue, Address]:
+    """The one pool account among `accounts`. Raises ValueError unless there is exactly one."""
+    found = [(venue, address) for address, account in accounts.items() if (venue := venue_of(account))]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} pool accounts of known programs, expected one")
+    return found[0]
+
+
+def check_line(accounts: Accounts, line: VectorLine) -> list[Verdict]:
+    """Check the case or the sequence on the snapshot `accounts`; in a sequence the state moves on."""
+    edited = mutate(accounts, line.mutations)
+    venue, address = pool_in(edited)
+    try:
+        pool: Pool | None = venue.decode(address, edited)
+        refusal = ""
+    except PoolRefused as error:
+        pool, refusal = None, f"{error.reason}: {error.message}"
+    verdicts = []
+    for case in line.cases:
+        verdict, pool = _check(venue, pool, case, refusal)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _check(venue: AnyVenue, pool: Pool | None, case: Case, refusal: str) -> tuple[Verdict, Pool | None]:
+    """One case in one pool state; the state after it where the real swap succeeded."""
+    after = pool
+    try:
+        if pool is None:
+            raise _Refused(refusal)
+        quote, after = venue.apply(pool, case.swap, case.clock)
+    except (QuoteRefused, _Refused) as error:
+        if case.error is not None:
+            return Verdict(Outcome.REFUSED_AS_EXPECTED, case), pool
+        return Verdict(Outcome.MISMATCH, case, f"refused ({error}) but the program swapped"), pool
+    got = f"in {quote.amount_in} out {quote.amount_out}"
+    if case.error is not None:
+        return Verdict(Outcome.MISMATCH, case, f"quoted {got} but the program failed with {case.error}"), pool
+    if (quote.amount_in, quote.amount_out) != (case.amount_in, case.amount_out):
+        detail = f"quoted {got}, the program in {case.amount_in} out {case.amount_out}"
+        return Verdict(Outcome.MISMATCH, case, detail), after
+    plain = venue.quote(pool, case.swap, case.clock)
+    if plain != quote:
+        return Verdict(Outcome.MISMATCH, case, f"`quote` says {plain}, `apply` says {quote}"), after
+    if case.mode is SwapMode.EXACT_IN:
+        fast = venue.quoter(pool, case.swap.input_mint, case.clock)(case.amount)
+        if fast != quote.amount_out:
+            return Verdict(Outcome.MISMATCH, case, f"the fast quoter says out {fast}, `apply` {got}"), after
+    return Verdict(Outcome.EQUAL, case), after
+
+
+class _Refused(Exception):
+    """A pool that could not be decoded refuses every case."""

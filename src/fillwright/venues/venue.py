@@ -1,0 +1,145 @@
+"""The protocol that every venue implements, and the values that pass through it.
+
+A venue is pure: account bytes and a clock in, exact integers out. `quote` and `apply` answer what the
+deployed program would do, to the unit, or raise QuoteRefused where it would fail or where the outcome
+can't be proven from the accounts at hand. They never guess.
+
+Amounts are base units from the wallet's point of view, Token-2022 transfer fees included: `amount_in`
+leaves the wallet's token account, `amount_out` arrives in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
+from fillwright.domain.amounts import SwapMode
+
+
+class Swap(msgspec.Struct, frozen=True):
+    """What is asked of a pool: `amount` is the input for exact-in, the output for exact-out."""
+
+    input_mint: Mint
+    mode: SwapMode
+    amount: int
+
+
+class FeeKind(StrEnum):
+    LP = "lp"
+    PROTOCOL = "protocol"
+    FUND = "fund"
+    CREATOR = "creator"
+    TRANSFER_IN = "transfer_in"
+    TRANSFER_OUT = "transfer_out"
+
+
+class Fee(msgspec.Struct, frozen=True):
+    """A part of the swap that the wallet pays and does not get back, in `mint`'s base units."""
+
+    kind: FeeKind
+    mint: Mint
+    amount: int
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """The exact outcome of one swap in one pool state."""
+
+    amount_in: int
+    amount_out: int
+    fees: tuple[Fee, ...] = ()
+
+
+class CurveSegment(msgspec.Struct, frozen=True):
+    """A piece of a pool's exchange function: y = p·u / (1 + q·u) for 0 <= u <= cap, fees included.
+
+    u and y are floats of base units counted from where the previous segment ended. The marginal price
+    is p / (1 + q·u)². q = 0 means a constant price. For search only: answers are quoted again exactly.
+    """
+
+    p: float
+    q: float
+    cap: float
+
+
+class SwapAccounts(msgspec.Struct, frozen=True):
+    """The trader's side of a swap instruction. Token accounts must exist when it runs."""
+
+    wallet: Pubkey
+    input_account: Pubkey
+    output_account: Pubkey
+
+
+class Pool(Protocol):
+    """A decoded pool: a frozen value holding everything that its quotes and instructions need."""
+
+    @property
+    def venue(self) -> str: ...
+    @property
+    def address(self) -> Address: ...
+    @property
+    def mints(self) -> tuple[Mint, Mint]: ...
+    @property
+    def decimals(self) -> tuple[int, int]: ...
+
+
+Quoter = Callable[[int], int]
+"""Exact-in amount -> exact output, fast; raises QuoteRefused as `Venue.quote` does."""
+
+P = TypeVar("P", bound=Pool)
+
+
+class Venue(Protocol[P]):
+    """One DEX program. Implementations are stateless; `registry.py` holds one instance of each."""
+
+    id: str
+    """Stable lower-case name, such as `raydium_clmm`; the folder's name."""
+    label: str
+    """For people, such as `Raydium CLMM`."""
+    dex: str
+    """`raydium` or `meteora`."""
+    program_id: Address
+
+    def recognises(self, account: Account) -> bool:
+        """Whether `account` is one of this program's pool accounts (owner, discriminator, size)."""
+
+    def companions(self, address: Address, accounts: Accounts) -> tuple[Address, ...]:
+        """Every other account that `decode` reads, known from those already in `accounts`.
+
+        Called again after fetching until it names nothing new; includes the arrays that the pool
+        will need when its price moves.
+        """
+
+    def decode(self, address: Address, accounts: Accounts) -> P:
+        """The pool at `address`. Raises PoolRefused (malformed, unsupported feature, missing account)."""
+
+    def quote(self, pool: P, swap: Swap, clock: ChainClock) -> Quote:
+        """The exact outcome of `swap`. Raises QuoteRefused."""
+
+    def apply(self, pool: P, swap: Swap, clock: ChainClock) -> tuple[Quote, P]:
+        """The exact outcome, and the pool after it. Raises QuoteRefused."""
+
+    def quoter(self, pool: P, input_mint: Mint, clock: ChainClock) -> Quoter:
+        """A function for many exact-in quotes of one direction: prepared once, then fast."""
+
+    def spot(self, pool: P, input_mint: Mint, clock: ChainClock) -> Fraction:
+        """Output base units per input base unit at the margin, before every fee."""
+
+    def curve(self, pool: P, input_mint: Mint, clock: ChainClock) -> Iterator[CurveSegment]:
+        """The exchange function, best price first; lazily. Empty where nothing can be traded."""
+
+    def instruction(self, pool: P, swap: Swap, limit: int, accounts: SwapAccounts, clock: ChainClock) -> Instruction:
+        """The program's swap instruction. `limit` is min-out for exact-in, max-in for exact-out."""
+
+    def slippage_codes(self) -> frozenset[int]:
+        """Custom error codes by which the program says that `limit` was not met."""
+
+
+AnyVenue = Venue[Any]
+Registry = Mapping[str, AnyVenue]
