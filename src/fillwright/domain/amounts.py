@@ -7,7 +7,9 @@ zeros, no more decimals than the token has. Nothing here ever touches a float.
 from __future__ import annotations
 
 import re
+from decimal import Context, Decimal
 from enum import StrEnum
+from fractions import Fraction
 
 import msgspec
 
@@ -90,3 +92,11 @@ def format_units(units: int, decimals: int) -> str:
     digits = digits.rjust(decimals + 1, "0")
     fraction = digits[-decimals:].rstrip("0")
     return sign + digits[:-decimals] + (f".{fraction}" if fraction else "")
+
+
+def format_ratio(ratio: Fraction, significant: int = 12) -> str:
+    """`ratio` (not negative) as a plain decimal string of `significant` digits, rounded half to even."""
+    context = Context(prec=significant)
+    value = context.divide(Decimal(ratio.numerator), Decimal(ratio.denominator))
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -11,7 +11,6 @@ leaves the wallet's token account, `amount_out` arrives in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +20,8 @@ from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.routes import Fee as Fee
+from fillwright.domain.routes import FeeKind as FeeKind
 
 
 class Swap(msgspec.Struct, frozen=True):
@@ -28,23 +29,6 @@ class Swap(msgspec.Struct, frozen=True):
 
     input_mint: Mint
     mode: SwapMode
-    amount: int
-
-
-class FeeKind(StrEnum):
-    LP = "lp"
-    PROTOCOL = "protocol"
-    FUND = "fund"
-    CREATOR = "creator"
-    TRANSFER_IN = "transfer_in"
-    TRANSFER_OUT = "transfer_out"
-
-
-class Fee(msgspec.Struct, frozen=True):
-    """A part of the swap that the wallet pays and does not get back, in `mint`'s base units."""
-
-    kind: FeeKind
-    mint: Mint
     amount: int
 
 

@@ -1,0 +1,1 @@
+"""Doorbells and fan-outs behind `ports.Bus`."""

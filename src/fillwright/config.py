@@ -1,0 +1,138 @@
+"""Settings: read once from the environment (and a `.env` file), frozen afterwards.
+
+Every setting is `FILLWRIGHT_` and its name in upper case, such as FILLWRIGHT_PORT.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from fillwright.domain.errors import ConfigError
+
+
+class Mode(StrEnum):
+    """Where orders are executed. `paper` needs no key and moves no money."""
+
+    PAPER = "paper"
+    DEVNET = "devnet"
+    MAINNET = "mainnet"
+
+
+class Scope(StrEnum):
+    READ = "read"
+    TRADE = "trade"
+    ADMIN = "admin"
+
+
+class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One key. `sha256` is the hex digest of the key: the key itself is never stored.
+
+    `orders_per_minute` 0: unlimited.
+    """
+
+    account: str
+    sha256: str
+    scopes: tuple[Scope, ...] = (Scope.READ, Scope.TRADE)
+    orders_per_minute: int = 0
+
+
+class Settings(BaseSettings):
+    """Fields end in their unit. `paper_*` shape the simulated chain and market only."""
+
+    model_config = SettingsConfigDict(env_prefix="FILLWRIGHT_", env_file=".env", extra="ignore", frozen=True)
+
+    mode: Mode = Mode.PAPER
+    data_dir: Path = Path("fillwright-data")
+    snapshot: Path | None = None
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=3000, ge=0, le=65535)
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    max_body_bytes: int = 65_536
+    max_streams: int = 10_000
+    stream_heartbeat_s: float = 15.0
+    stream_buffer_events: int = 1_000
+
+    default_slippage_bps: int = Field(default=50, ge=0, le=10_000)
+    max_slippage_bps: int = Field(default=5_000, ge=0, le=10_000)
+    quote_timeout_s: float = 10.0
+    execution_timeout_s: float = 30.0
+
+    concurrency: int = Field(default=10, ge=1, le=10_000)
+    orders_per_minute: int = Field(default=0, ge=0)
+    max_retries: int = Field(default=3, ge=0, le=100)
+    backoff_s: float = Field(default=1.0, ge=0)
+    rebroadcast_s: float = Field(default=1.0, gt=0)
+    heartbeat_s: float = Field(default=1.0, gt=0)
+    lease_ttl_s: float = Field(default=10.0, gt=0)
+    sweep_s: float = Field(default=1.0, gt=0)
+    shutdown_timeout_s: float = Field(default=10.0, ge=0)
+    use_marker: bool = True
+
+    paper_seed: int = 1
+    paper_market: bool = True
+    paper_slot_ms: int = Field(default=400, ge=1)
+    paper_finality_slots: int = Field(default=0, ge=0)
+    paper_raydium_quote_delay_ms: int = Field(default=200, ge=0)
+    paper_meteora_quote_delay_ms: int = Field(default=200, ge=0)
+    paper_execution_delay_min_ms: int = Field(default=2_000, ge=0)
+    paper_execution_delay_max_ms: int = Field(default=3_000, ge=0)
+    paper_failure_rate: float = Field(default=0.05, ge=0, le=1)
+    paper_drop_rate: float = Field(default=0.0, ge=0, le=1)
+    paper_raydium_fee_bps: int = Field(default=30, ge=0, lt=10_000)
+    paper_meteora_fee_bps: int = Field(default=20, ge=0, lt=10_000)
+    paper_raydium_liquidity: int = Field(default=100_000, gt=0)
+    paper_meteora_liquidity: int = Field(default=120_000, gt=0)
+    paper_edge: float = Field(default=0.025, ge=0)
+    paper_arbitrage_probability: float = Field(default=0.3, ge=0, le=1)
+    paper_volatility: float = Field(default=1.0, ge=0)
+    paper_initial_balance: int = Field(default=1_000_000_000, ge=0)
+    paper_fee_lamports: int = Field(default=5_000, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decode_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        """`api_keys` is a JSON array, `cors_origins` a comma-separated list."""
+        keys, origins = values.get("api_keys"), values.get("cors_origins")
+        if isinstance(keys, str):
+            values["api_keys"] = msgspec.json.decode(keys, type=tuple[ApiKey, ...]) if keys.strip() else ()
+        if isinstance(origins, str):
+            values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
+        return values
+
+    @property
+    def store_path(self) -> Path:
+        return self.data_dir / "fillwright.db"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The paper chain's own ledger: it outlives the engine and its store."""
+        return self.data_dir / "paper-chain.db"
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def check(settings: Settings) -> Settings:
+    """`settings`, if they may serve. Raises ConfigError."""
+    if not settings.api_keys and not settings.is_loopback:
+        raise ConfigError(f"binding to {settings.host} needs FILLWRIGHT_API_KEYS; without keys bind to 127.0.0.1")
+    if not settings.api_keys and settings.mode is not Mode.PAPER:
+        raise ConfigError(f"mode {settings.mode} needs FILLWRIGHT_API_KEYS")
+    if settings.paper_execution_delay_min_ms > settings.paper_execution_delay_max_ms:
+        raise ConfigError("FILLWRIGHT_PAPER_EXECUTION_DELAY_MIN_MS exceeds …_MAX_MS")
+    return settings

@@ -1,0 +1,1 @@
+"""The only loops over orders: intake, worker, and the journey of one order."""

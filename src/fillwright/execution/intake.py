@@ -1,0 +1,101 @@
+"""Requests in: accept, quote, cancel, release. The one door to orders, whatever the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fillwright.config import Settings
+from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
+from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
+from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
+from fillwright.market.feed import MarketFeed
+from fillwright.ports import Bus, Change, Clock, Ids, Store
+from fillwright.routing.route import Decision, decide, mid_price
+
+_Step = Callable[[Order], tuple[Order, OrderEvent]]
+
+MAX_CAS_TRIES = 8
+
+
+class Intake:
+    """Accepts orders once and for all: what `submit` returns is durable."""
+
+    def __init__(
+        self, *, settings: Settings, store: Store, bus: Bus, clock: Clock, ids: Ids, market: MarketFeed
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._ids = ids
+        self._market = market
+        self._accepting = True
+
+    def stop_accepting(self) -> None:
+        """From now on `submit` raises Unavailable `shutting_down`."""
+        self._accepting = False
+
+    async def submit(self, spec: OrderSpec) -> Order:
+        """The accepted order, or the stored one if its client order id came before with the same spec.
+
+        Raises IdempotencyMismatch, Unavailable.
+        """
+        order, event = self._prepare(spec)
+        stored = await self._store.insert(order, event)
+        if stored.id == order.id:
+            self._bus.ring()
+        return stored
+
+    async def submit_many(self, specs: Sequence[OrderSpec]) -> list[Order | Exception]:
+        """As `submit`, in one flush, each with its own outcome, in order."""
+        outcomes = await self._store.insert_many([self._prepare(spec) for spec in specs])
+        self._bus.ring()
+        return outcomes
+
+    async def quote(self, spec: OrderSpec) -> Decision:
+        """What routing would decide for this order now. Accepts nothing."""
+        snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
+        return decide(spec, snapshot)
+
+    async def cancel(self, order_id: OrderId, account: str) -> Order:
+        """The cancelled order. Raises NotFound, NotCancellable once bytes may be under way or it has ended."""
+
+        def cancelled(order: Order) -> tuple[Order, OrderEvent]:
+            if order.status not in CANCELLABLE:
+                raise NotCancellable(f"the order is {order.status}; it can be cancelled only before it is sent")
+            return advance(order, Cancelled("requested"), self._clock.now_ms())
+
+        return await self._move(order_id, account, cancelled, release=True)
+
+    async def release(self, order_id: OrderId, account: str) -> Order:
+        """Let a held order go. Exactly one of many concurrent callers succeeds; the others raise Conflict."""
+
+        def released(order: Order) -> tuple[Order, OrderEvent]:
+            return advance(order, Triggered("released"), self._clock.now_ms())
+
+        order = await self._move(order_id, account, released, release=False)
+        self._bus.ring()
+        return order
+
+    def _prepare(self, spec: OrderSpec) -> tuple[Order, OrderEvent]:
+        if not self._accepting:
+            raise Unavailable("the engine is shutting down", code="shutting_down")
+        now_ms = self._clock.now_ms()
+        snapshot = self._market.current()
+        ready_at_ms = None if spec.hold else max(now_ms, spec.not_before_ms or 0)
+        body = Accepted(spec, ready_at_ms, mid_price(spec, snapshot), snapshot.slot)
+        return accept(self._ids.order_id(now_ms), body, now_ms)
+
+    async def _move(self, order_id: OrderId, account: str, step: _Step, *, release: bool) -> Order:
+        """Apply `step` to the order as it is now, again if someone else moved it first."""
+        for _ in range(MAX_CAS_TRIES):
+            order = await self._store.get(order_id)
+            if order is None or order.spec.account != account:
+                raise NotFound("no such order")
+            moved, event = step(order)
+            try:
+                await self._store.change(Change(moved, (event,), order.version, None, release=release))
+            except VersionConflict:
+                continue
+            return moved
+        raise Unavailable("the order is moving too fast; try again", code="order_busy")

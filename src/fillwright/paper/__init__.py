@@ -1,0 +1,1 @@
+"""The simulated chain and market: venue maths applied to pool states, seeded prices, latency and faults."""

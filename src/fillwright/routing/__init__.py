@@ -1,0 +1,1 @@
+"""Pure: an order and a snapshot in, a route out."""

@@ -1,0 +1,1 @@
+"""Durable stores behind `ports.Store`: the truth and the queue."""
