@@ -125,7 +125,7 @@ class Attempts:
             if outcome is not None:
                 return outcome
             nulls = 0 if seen else nulls + 1
-            if nulls >= NULLS_BEFORE_ROLLBACK and held.attempt.status is AttemptStatus.LANDED:
+            if nulls >= NULLS_BEFORE_ROLLBACK and held.attempt and held.attempt.status is AttemptStatus.LANDED:
                 rolled_back = RolledBack(attempt.number, attempt.signature)
                 await held.record(rolled_back, attempt=held.attempt_as(AttemptStatus.SENT))
         return _unprovable("the chain gave no usable answer in time")
