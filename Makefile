@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SEEDS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check lint bench build clean
+.PHONY: help setup demo run test simulate check lint bench build clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ lint: $(VENV)/.dev ## Style, types, import contracts
 	@$(BIN)/lint-imports
 
 check: lint test ## What CI runs
+
+simulate: $(VENV)/.dev ## The engine under SEEDS seeded runs of faults
+	@FILLWRIGHT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -k no_invariant
 
 bench: $(VENV)/.dev ## Every benchmark, each figure beside its goal and a baseline
 	@$(BIN)/python -m benchmarks

@@ -23,6 +23,8 @@ from fillwright.ports import Chain, Clock, Signer
 
 MAX_LANDING_ROUNDS = 3_600
 """Rounds of send and look before an attempt is given to a person; the window closes long before."""
+MAX_CONTRADICTIONS = 30
+"""Rounds in which the chain contradicts itself about an attempt before a person must look."""
 NULLS_BEFORE_ROLLBACK = 3
 """Consecutive missing statuses after which a provisional landing counts as rolled back."""
 
@@ -112,7 +114,7 @@ class Attempts:
         attempt = held.attempt
         if attempt is None:
             raise RuntimeError("only a committed attempt can be sent")
-        nulls = 0
+        nulls = contradictions = 0
         for _ in range(MAX_LANDING_ROUNDS):
             if held.attempt is not None and held.attempt.status is not AttemptStatus.LANDED:
                 await self._send(held, attempt)
@@ -121,6 +123,9 @@ class Attempts:
                 outcome, seen = await self._look(held, attempt)
             except ChainError as error:
                 observe.chain_unusable(attempt.order_id, error.code)
+                continue
+            if outcome is not None and outcome.ending is Ending.UNPROVABLE and contradictions < MAX_CONTRADICTIONS:
+                contradictions += 1
                 continue
             if outcome is not None:
                 return outcome
@@ -150,15 +155,16 @@ class Attempts:
         if status is None:
             return await self.prove_absent(attempt), False
         if status.commitment is Commitment.FINALIZED:
-            return await self._final(attempt, status), True
+            return await self._final(self._chain, attempt, status), True
         if held.attempt is not None and held.attempt.status is not AttemptStatus.LANDED and not status.revert:
             landed = Landed(attempt.number, attempt.signature, status.slot)
             await held.record(landed, attempt=held.attempt_as(AttemptStatus.LANDED, slot=status.slot))
         return None, True
 
-    async def _final(self, attempt: Attempt, status: SignatureStatus) -> Outcome | None:
-        """The outcome of a finalized signature, once its metadata can be read."""
-        transaction = await self._chain.transaction(attempt.signature)
+    @staticmethod
+    async def _final(chain: Chain, attempt: Attempt, status: SignatureStatus) -> Outcome | None:
+        """The outcome of a signature that `chain` calls finalized, once its metadata can be read."""
+        transaction = await chain.transaction(attempt.signature)
         if transaction is None:
             return None
         if status.revert or transaction.revert:
@@ -167,8 +173,8 @@ class Attempts:
         return Outcome(Ending.SWAPPED, transaction)
 
     async def prove_absent(self, attempt: Attempt) -> Outcome | None:
-        """ABSENT if it is proven that the attempt can never land, UNPROVABLE if its marker contradicts that,
-        None while either may still change. Raises ChainError.
+        """ABSENT if it is proven that the attempt can never land; its true outcome where the witness knows it;
+        UNPROVABLE if marker or history contradict its absence; None while any may still change. Raises ChainError.
 
         In this order: finalized block height past the last valid one; signature absent with history on the
         same node; the witness, itself past that height, agrees; marker account absent at finalized, or,
@@ -184,20 +190,22 @@ class Attempts:
         if witness is not None:
             if await witness.block_height(Commitment.FINALIZED) <= attempt.last_valid_block_height:
                 return None
-            if await witness.status(attempt.signature, search_history=True) is not None:
-                return None
+            seen = await witness.status(attempt.signature, search_history=True)
+            if seen is not None:
+                return await self._final(witness, attempt, seen) if seen.commitment is Commitment.FINALIZED else None
         if attempt.marker_seed:
             if await chain.marker_exists(attempt.marker_seed, slot):
-                return await self._marker_without_signature(attempt)
+                return await self._contradicted(attempt, "the order's marker account exists")
         elif await chain.signature_in_history(attempt.signature, slot):
-            return None
+            return await self._contradicted(attempt, "the wallet's history holds the signature")
         return Outcome(Ending.ABSENT, error=OrderError("attempt_expired", "the transaction expired before it landed"))
 
-    async def _marker_without_signature(self, attempt: Attempt) -> Outcome | None:
-        """The order's marker stands though its signature was absent: look once more before giving up."""
-        if await self._chain.status(attempt.signature, search_history=True) is not None:
-            return None
-        return _unprovable("the order's marker account exists, but none of its transactions is known")
+    async def _contradicted(self, attempt: Attempt, evidence: str) -> Outcome | None:
+        """There is evidence of a landing, but no status: the metadata decides, where it can be had."""
+        transaction = await self._chain.transaction(attempt.signature)
+        if transaction is None:
+            return _unprovable(f"{evidence}, but the transaction can't be read")
+        return None if transaction.revert else Outcome(Ending.SWAPPED, transaction)
 
 
 def _unprovable(message: str) -> Outcome:

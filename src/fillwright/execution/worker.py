@@ -62,7 +62,7 @@ class Worker:
 
     async def start(self) -> None:
         """Register with the store and start to work."""
-        self._lease = await self._store.register(self._name, self._clock.now_ms())
+        self._lease = await self._store.register(self._name)
         self._loops = [
             asyncio.create_task(self._dispatch(), name="dispatch"),
             asyncio.create_task(self._keep_alive(), name="keep-alive"),
@@ -192,10 +192,9 @@ class Worker:
         """Renew the lease, and release the orders of workers that have gone silent."""
         while True:
             await self._clock.sleep(self._settings.heartbeat_s)
-            now_ms = self._clock.now_ms()
             try:
-                await self._store.heartbeat(self._held_lease(), now_ms)
-                if await self._store.reap(now_ms - int(self._settings.lease_ttl_s * 1000)):
+                await self._store.heartbeat(self._held_lease())
+                if await self._store.reap(int(self._settings.lease_ttl_s * 1000)):
                     self._bus.ring()
             except StaleLease:
                 await self._renew_epoch()
@@ -210,7 +209,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            self._lease = await self._store.register(self._name, self._clock.now_ms())
+            self._lease = await self._store.register(self._name)
         except (StoreError, Unavailable) as error:
             observe.worker_fault(self._name, error.code)
             await self._clock.sleep(FAULT_PAUSE_S)
