@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fillwright.domain.accounts import Account
+from fillwright.venues import raydium_cpmm
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {}
+VENUES: Registry = {
+    raydium_cpmm.VENUE.id: raydium_cpmm.VENUE,
+}
 
 
 def venue_of(account: Account) -> AnyVenue | None:
