@@ -109,6 +109,8 @@ def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
     mints = _addresses(data, _MINTS)
     programs = _addresses(data, _PROGRAMS)
     vaults = _addresses(data, _VAULTS)
+    if mints[0] == mints[1]:
+        raise PoolRefused(Refusal.MALFORMED, "both sides are the same mint")
     infos = (_mint(accounts, mints[0], programs[0]), _mint(accounts, mints[1], programs[1]))
     return CpmmPool(
         address=address,
