@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fillwright.domain.accounts import Account
+from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {}
+VENUES: Registry = {
+    METEORA_DAMM_V2.id: METEORA_DAMM_V2,
+}
 
 
 def venue_of(account: Account) -> AnyVenue | None:
