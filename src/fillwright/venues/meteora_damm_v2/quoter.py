@@ -12,16 +12,19 @@ from __future__ import annotations
 from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.errors import QuoteRefused
-from fillwright.venues.integers import mul_div_down
+from fillwright.venues.integers import ceil_div, mul_div_down
+from fillwright.venues.meteora_damm_v2.checked import U128_MAX, U256_MAX
 from fillwright.venues.meteora_damm_v2.dynamic_fee import after_swap
-from fillwright.venues.meteora_damm_v2.layout import COMPOUNDING, DammV2Pool
+from fillwright.venues.meteora_damm_v2.layout import COMPOUNDING, FEES_IN_B, DammV2Pool
 from fillwright.venues.meteora_damm_v2.quote import exact_output
-from fillwright.venues.meteora_damm_v2.rate_limiter import FEE_DENOMINATOR
+from fillwright.venues.meteora_damm_v2.rate_limiter import BPS_TO_NUMERATOR, FEE_DENOMINATOR, last_block
 from fillwright.venues.meteora_damm_v2.terms import Terms, terms_of
 from fillwright.venues.venue import Quoter
 
+_PERCENT = 100
 _BPS = 10_000
 _TRIALS = 12
+_UNKNOWN = -1
 
 
 def quoter_of(pool: DammV2Pool, input_mint: Mint, clock: ChainClock) -> Quoter:
@@ -31,13 +34,19 @@ def quoter_of(pool: DammV2Pool, input_mint: Mint, clock: ChainClock) -> Quoter:
     def checked(amount: int) -> int:
         return exact_output(pool, terms, amount)
 
-    if terms.limiter is not None:
-        return checked
     safe = _safe_amount(pool, terms)
-    curve = _constant_product if pool.fee_mode == COMPOUNDING else _one_range
+    if terms.limiter is not None and (pool.fee_mode != FEES_IN_B or not _totals_have_room(pool, safe)):
+        return checked
+    closed_form = _limited_range if terms.limiter is not None else _one_range
+    if pool.fee_mode == COMPOUNDING:
+        closed_form = _constant_product
     if terms.transfer_in.bps or terms.transfer_out.bps:
-        return _with_transfer_fees(terms, curve(pool, terms, U64_MAX, checked), safe, checked)
-    return curve(pool, terms, safe, checked)
+        return _with_transfer_fees(terms, closed_form(pool, terms, safe, _unknown), safe, checked)
+    return closed_form(pool, terms, safe, checked)
+
+
+def _unknown(_: int) -> int:
+    return _UNKNOWN
 
 
 def _constant_product(pool: DammV2Pool, terms: Terms, safe: int, checked: Quoter) -> Quoter:
@@ -90,6 +99,58 @@ def _one_range(pool: DammV2Pool, terms: Terms, safe: int, checked: Quoter) -> Qu
     return b_to_a_fee_on_input if terms.fee_on_input else b_to_a
 
 
+def _limited_range(pool: DammV2Pool, terms: Terms, safe: int, checked: Quoter) -> Quoter:
+    """As `_one_range` from B to A, with `rate_limiter.numerator_of_included` written out.
+
+    What a purchase keeps after its fee can fall while the purchase grows, so that is bounded apart.
+    """
+    limiter = terms.limiter
+    if limiter is None or safe <= limiter.reference_amount:
+        return checked
+    denominator, max_fee, variable = FEE_DENOMINATOR, terms.max_fee, terms.variable
+    reference, cliff, last = limiter.reference_amount, limiter.cliff, last_block(limiter)
+    increment = limiter.increment_bps * BPS_TO_NUMERATOR
+    highest = limiter.max_fee_bps * BPS_TO_NUMERATOR
+    risen = reference * (cliff + cliff * last + increment * last * (last + 1) // 2)
+    liquidity, price = pool.liquidity, pool.sqrt_price
+    safe_in = safe - ceil_div(safe * terms.numerator_of_included(safe), denominator)
+
+    def quote(amount: int) -> int:
+        if not 0 < amount <= safe:
+            return checked(amount)
+        numerator = cliff
+        if amount > reference:
+            blocks, rest = divmod(amount - reference, reference)
+            if blocks < last:
+                whole = cliff + cliff * blocks + increment * blocks * (blocks + 1) // 2
+                scaled = reference * whole + rest * (cliff + increment * (blocks + 1))
+            else:
+                scaled = risen + ((blocks - last) * reference + rest) * highest
+            numerator = -(scaled // -denominator * denominator // amount)
+        numerator += variable
+        if numerator > max_fee:
+            numerator = max_fee
+        curve_in = amount * (denominator - numerator) // denominator
+        if curve_in > safe_in:
+            return checked(amount)
+        rise = (curve_in << 128) // liquidity
+        return liquidity * rise // (price * (price + rise))
+
+    return quote
+
+
+def _totals_have_room(pool: DammV2Pool, amount: int) -> bool:
+    """Whether fees up to `amount` can't fail: a limited fee is not monotone to the unit, so no trial proves it."""
+    accrued = pool.accrued_b
+    return (
+        pool.protocol_fee_percent <= _PERCENT
+        and pool.compounding_fee_bps <= _BPS
+        and max(accrued.protocol, accrued.total_protocol) + amount <= U64_MAX
+        and accrued.per_liquidity + (amount << 128) // pool.liquidity <= U256_MAX
+        and accrued.total_lp + amount <= U128_MAX
+    )
+
+
 def _with_transfer_fees(terms: Terms, curve: Quoter, safe: int, checked: Quoter) -> Quoter:
     bps_in, max_in = terms.transfer_in.bps, terms.transfer_in.maximum
     bps_out, max_out = terms.transfer_out.bps, terms.transfer_out.maximum
@@ -102,6 +163,8 @@ def _with_transfer_fees(terms: Terms, curve: Quoter, safe: int, checked: Quoter)
         if not arrived:
             return checked(amount)
         sent = curve(arrived)
+        if sent == _UNKNOWN:
+            return checked(amount)
         fee = -(-sent * bps_out // _BPS)
         return sent - (min(max_out, fee))
 
