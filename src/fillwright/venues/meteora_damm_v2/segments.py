@@ -47,6 +47,8 @@ def segments_of(pool: DammV2Pool, terms: Terms) -> Iterator[CurveSegment]:
 
 def _rational(pool: DammV2Pool, terms: Terms) -> Iterator[CurveSegment]:
     reserve_in, reserve_out, longest = _virtual_reserves(pool, terms)
+    if not (reserve_in > 0 and reserve_out > 0 and longest > 0):
+        return
     kept_out = 1.0 if terms.fee_on_input else 1 - terms.numerator / FEE_DENOMINATOR
     into_curve = _chained(_after_transfer_fee(terms.transfer_in), _after_pool_fee(terms))
     out_of_curve = _outputs(terms.transfer_out, kept_out)
@@ -122,7 +124,7 @@ def _after_pool_fee(terms: Terms) -> Iterator[_Piece]:
 
 
 def _limited(terms: Terms, limiter: RateLimiter) -> Iterator[_Piece]:
-    """Blocks of rising marginal fees, until the average reaches the maximum fee."""
+    """Blocks of rising marginal fees, until the average reaches the maximum fee or a unit more buys less."""
     paid = 0.0
     at = 0.0
     ceiling = terms.max_fee - terms.variable
@@ -137,12 +139,12 @@ def _limited(terms: Terms, limiter: RateLimiter) -> Iterator[_Piece]:
         capped_at = (marginal * at - paid) / (marginal - ceiling) if marginal > ceiling else math.inf
         until_cap = max(capped_at - at, 0.0)
         slope = 1 - (marginal + terms.variable) / FEE_DENOMINATOR
-        if until_cap and slope > 0:
+        if until_cap > 0:
+            if slope <= 0:
+                return
             yield min(length, until_cap), slope
         if until_cap < length:
             yield math.inf, 1 - terms.max_fee / FEE_DENOMINATOR
-            return
-        if slope <= 0:
             return
         at += length
         paid += marginal * length
