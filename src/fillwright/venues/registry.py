@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from fillwright.domain.accounts import Account
-from fillwright.venues import raydium_amm_v4, raydium_cpmm
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {
-    raydium_cpmm.VENUE.id: raydium_cpmm.VENUE,
-    raydium_amm_v4.VENUE.id: raydium_amm_v4.VENUE,
-}
+_FOLDERS = (
+    "raydium_amm_v4",
+    "raydium_cpmm",
+    "meteora_damm_v2",
+)
+
+VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in _FOLDERS}
+"""One instance of each, by its folder's name."""
 
 
 def venue_of(account: Account) -> AnyVenue | None:

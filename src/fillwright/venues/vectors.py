@@ -19,6 +19,7 @@ from fillwright.venues.raydium_cpmm import curve
 from fillwright.venues.registry import venue_of
 from fillwright.venues.venue import AnyVenue, FeeKind, Pool, Quote, Swap
 
+CURVE_VENUE = "raydium_cpmm"
 CURVE = "curve"
 _NO_CLOCK = ChainClock(0, 0, 0)
 
@@ -131,6 +132,11 @@ def pool_in(accounts: Accounts) -> tuple[AnyVenue, Address]:
     if len(found) != 1:
         raise ValueError(f"{len(found)} pool accounts of known programs, expected one")
     return found[0]
+
+
+def venue_id(accounts: Accounts, line: VectorLine) -> str:
+    """The venue that a line is about. Raises ValueError as `pool_in` does."""
+    return CURVE_VENUE if line.kind == CURVE else pool_in(accounts)[0].id
 
 
 def check_line(accounts: Accounts, line: VectorLine) -> list[Verdict]:
