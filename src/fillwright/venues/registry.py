@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fillwright.domain.accounts import Account
+from fillwright.venues import meteora_damm_v1
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {}
+VENUES: Registry = {
+    meteora_damm_v1.VENUE.id: meteora_damm_v1.VENUE,
+}
 
 
 def venue_of(account: Account) -> AnyVenue | None:
