@@ -13,18 +13,19 @@ from math import isqrt
 from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.errors import QuoteRefused
+from fillwright.venues.meteora_damm_v1 import stable as stable_curve
 from fillwright.venues.meteora_damm_v1.layout import DammV1Pool, Fees
 from fillwright.venues.meteora_damm_v1.quote import Side, StableSide, index_of, prepare, state_of
-from fillwright.venues.meteora_damm_v1.stable import marginal_price
 from fillwright.venues.venue import CurveSegment
 
 MAX_SEGMENTS = 4096
-MAX_HALVINGS = 48
-TOLERANCE = 2e-10
+MAX_REFITS = 48
+TOLERANCE = 5e-10
 """Relative error of a segment at its middle against the output summed so far."""
 
 _FIRST_STEP = 1 / 64
-_GROWTH = 2.0
+_SHRINK, _GROWTH = 0.1, 4.0
+_CAUTION = 0.85
 
 
 def spot(pool: DammV1Pool, input_mint: Mint, clock: ChainClock) -> Fraction:
@@ -60,9 +61,8 @@ def _share_after_fee(fees: Fees) -> float:
 
 
 def _constant_product(side: Side, kept: float, reserve: float, most_in: float) -> Iterator[CurveSegment]:
-    p, q = kept * side.reserve_out / side.reserve_in, kept / side.reserve_in
-    room = p - reserve * q
-    yield CurveSegment(p, q, min(most_in, reserve / room) if room > 0 else most_in)
+    segment = CurveSegment(kept * side.reserve_out / side.reserve_in, kept / side.reserve_in, most_in)
+    yield CurveSegment(segment.p, segment.q, min(most_in, _input_for(segment, reserve)))
 
 
 def _stable(side: StableSide, kept: float, reserve: float, most_in: float) -> Iterator[CurveSegment]:
@@ -71,47 +71,53 @@ def _stable(side: StableSide, kept: float, reserve: float, most_in: float) -> It
     Each segment has the curve's price at its start and the curve's output at its end. A price never exceeds
     the one at which the segment before ended, so that the whole stays concave.
     """
-    scale, out_per_scaled = side.scale_in * kept, 1 / side.scale_out
-    largest, ceiling = side.x * _GROWTH, float("inf")
-    start, spent, got, step = side.x, 0.0, 0.0, side.x * _FIRST_STEP
+    scale = side.scale_in * kept
+    start, spent, got, ceiling = side.x, 0.0, 0.0, float("inf")
+    step = start * _FIRST_STEP
     for _ in range(MAX_SEGMENTS):
-        price = min(_float_price(side, start) * scale * out_per_scaled, ceiling)
+        price = min(_price(side, start) * scale / side.scale_out, ceiling)
         if price <= 0:
             return
-        segment, end = _fitted(side, start, step, got, price, scale, out_per_scaled)
-        output = _value(segment, segment.cap)
-        if got + output >= reserve or spent + segment.cap >= most_in:
-            rest = (reserve - got) / (segment.p - (reserve - got) * segment.q) if got + output >= reserve else most_in
-            cap = min(rest, segment.cap, most_in - spent)
-            if cap > 0:
-                yield CurveSegment(segment.p, segment.q, cap)
+        segment, end, step = _fitted(side, start, step, got, price, scale)
+        rest = min(segment.cap, most_in - spent, _input_for(segment, reserve - got))
+        if rest < segment.cap:
+            if rest > 0:
+                yield CurveSegment(segment.p, segment.q, rest)
             return
         yield segment
         ceiling = segment.p / (1 + segment.q * segment.cap) ** 2
-        spent, got = spent + segment.cap, (side.y - _balance(side, end)) * out_per_scaled
-        step, start = (end - start) * _GROWTH, end
-        largest = max(largest, step)
+        spent, got, start = spent + segment.cap, (side.y - _balance(side, end)) / side.scale_out, end
 
 
 def _fitted(
-    side: StableSide, start: int, step: float, got: float, price: float, scale: float, out_per_scaled: float
-) -> tuple[CurveSegment, int]:
-    """The longest segment from scaled balance `start` that errs less than the tolerance, and where it ends."""
-    y = _balance(side, start)
+    side: StableSide, start: int, step: float, got: float, price: float, scale: float
+) -> tuple[CurveSegment, int, float]:
+    """A segment from scaled balance `start` that errs less than the tolerance, its end, and the next step.
+
+    The error grows with the cube of the step.
+    """
+    y, out_scale = _balance(side, start), side.scale_out
     segment, end = CurveSegment(price, 0.0, 0.0), start
-    for _ in range(MAX_HALVINGS):
+    for _ in range(MAX_REFITS):
         end = start + max(int(step), 2)
         middle = (start + end) // 2
-        cap = (end - start) / scale
-        output = (y - _balance(side, end)) * out_per_scaled
+        cap, output = (end - start) / scale, (y - _balance(side, end)) / out_scale
         q = max((price * cap / output - 1) / cap, 0.0) if output > 0 else 0.0
         segment = CurveSegment(price, q, cap)
-        true_middle = (y - _balance(side, middle)) * out_per_scaled
+        true_middle = (y - _balance(side, middle)) / out_scale
         error = abs(_value(segment, (middle - start) / scale) - true_middle)
-        if error <= TOLERANCE * (got + true_middle) + 0.5 * min(1.0, true_middle) or step <= 2:
+        allowed = TOLERANCE * (got + true_middle) + 0.5 * min(1.0, true_middle)
+        factor = _CAUTION * (allowed / error) ** (1 / 3) if error > 0 else _GROWTH
+        step *= min(max(factor, _SHRINK), _GROWTH)
+        if error <= allowed or end - start <= 2:
             break
-        step /= 2
-    return segment, end
+    return segment, end, step
+
+
+def _input_for(segment: CurveSegment, output: float) -> float:
+    """The input at which the segment's function reaches `output`; infinite where it never does."""
+    room = segment.p - output * segment.q
+    return output / room if room > 0 else float("inf")
 
 
 def _value(segment: CurveSegment, u: float) -> float:
@@ -126,10 +132,13 @@ def _balance(side: StableSide, x: int) -> int:
     return (isqrt(b * b + 4 * c) - b) // 2
 
 
-def _float_price(side: StableSide, x: int) -> float:
+def _price(side: StableSide, x: int) -> float:
+    """-dy/dx at x in scaled units, without fees."""
     y = _balance(side, x)
-    return float(marginal_price(side.amp, x, y, side.d)) if y > 0 else 0.0
+    return stable_curve.marginal_price(side.amp, x, y, side.d) if y > 0 else 0.0
 
 
 def _stable_price(side: StableSide) -> Fraction:
-    return marginal_price(side.amp, side.x, side.y, side.d) * Fraction(side.scale_in, side.scale_out)
+    return Fraction(*stable_curve.marginal_ratio(side.amp, side.x, side.y, side.d)) * Fraction(
+        side.scale_in, side.scale_out
+    )

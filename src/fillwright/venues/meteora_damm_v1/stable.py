@@ -7,8 +7,6 @@ iterations return, or QuoteRefused where its integers overflow. Rule: `stable-sw
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.errors import QuoteRefused, Refusal
 
@@ -76,7 +74,13 @@ def balance(amp: int, x: int, d: int) -> int:
     return checked(y, U128_MAX)
 
 
-def marginal_price(amp: int, x: int, y: int, d: int) -> Fraction:
-    """-dy/dx on the curve, in scaled units: (A + D³/(4x²y)) / (A + D³/(4xy²))."""
+def marginal_ratio(amp: int, x: int, y: int, d: int) -> tuple[int, int]:
+    """-dy/dx on the curve as numerator and denominator: (A + D³/(4x²y)) / (A + D³/(4xy²)), A = 2·amp."""
     weight, cube = 8 * amp * x * x * y * y, d**3
-    return Fraction(weight + cube * y, weight + cube * x)
+    return weight + cube * y, weight + cube * x
+
+
+def marginal_price(amp: int, x: int, y: int, d: int) -> float:
+    """`marginal_ratio` as a float."""
+    numerator, denominator = marginal_ratio(amp, x, y, d)
+    return numerator / denominator
