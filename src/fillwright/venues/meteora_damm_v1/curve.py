@@ -20,7 +20,7 @@ from fillwright.venues.venue import CurveSegment
 
 MAX_SEGMENTS = 4096
 MAX_REFITS = 48
-TOLERANCE = 5e-10
+TOLERANCE = 8e-10
 """Relative error of a segment at its middle against the output summed so far."""
 
 _FIRST_STEP = 1 / 64

@@ -40,9 +40,7 @@ _CURVE_TYPE = 874
 _AMP = 875
 _A_MULTIPLIER, _B_MULTIPLIER = 883, 891
 _VIRTUAL_PRICE, _CACHE_UPDATED, _DEPEG_TYPE = 900, 908, 916
-_PADDING_AFTER_CURVE = 19
-_CONSTANT_PRODUCT_POOL_BYTES = _AMP + _PADDING_AFTER_CURVE
-_STABLE_POOL_BYTES = _DEPEG_TYPE + 1 + 8 + _PADDING_AFTER_CURVE
+_CONSTANT_PRODUCT_POOL_BYTES, _STABLE_POOL_BYTES = 875, 925
 _CONSTANT_PRODUCT, _STABLE = 0, 1
 
 _VAULT_DISCRIMINATOR = bytes.fromhex("d308e82b02987577")
@@ -55,12 +53,12 @@ _LOCKED_PROFIT, _LAST_REPORT, _DEGRADATION = 1203, 1211, 1219
 _VAULT_BYTES = 1227
 
 _MARINADE_STATE = Address("8szGkuLTAux9XMgZ2vtY39jVSowEcpBfFfD8hXSEqdGC")
-_MARINADE_PRICE = 512
-_MARINADE_PRICE_BITS = 32
+_MARINADE_BYTES, _MARINADE_PRICE = 576, 512
+_MARINADE_PRICE_ONE = 2**32
 _LIDO_STATE = Address("49Yi1TKkNyYjPAFdR9LBvoHcUjuPX4Df5T5yv39w2XTn")
-_LIDO_SUPPLY, _LIDO_SOL = 73, 81
-_STAKE_POOL_LAMPORTS, _STAKE_POOL_SUPPLY = 258, 266
-_STAKE_POOL_TYPE = 1
+_LIDO_BYTES, _LIDO_SUPPLY, _LIDO_SOL = 89, 73, 81
+_STAKE_POOL_BYTES, _STAKE_POOL_LAMPORTS, _STAKE_POOL_SUPPLY = 611, 258, 266
+_LAST_STAKE_POOL_TYPE = 2
 
 
 class DepegKind(IntEnum):
@@ -245,21 +243,20 @@ def _stake_price(kind: DepegKind, data: bytes) -> int | None:
     Rule: `dynamic-amm-quote` `depeg/{marinade,solido,spl_stake}.rs`.
     """
     if kind is DepegKind.MARINADE:
-        if len(data) < _MARINADE_PRICE + 8:
+        if len(data) < _MARINADE_BYTES:
             return None
-        price = _u64(data, _MARINADE_PRICE) * DEPEG_PRECISION >> _MARINADE_PRICE_BITS
-        return price if price <= U64_MAX else None
-    at_value, at_supply = (
-        (_LIDO_SOL, _LIDO_SUPPLY) if kind is DepegKind.LIDO else (_STAKE_POOL_LAMPORTS, _STAKE_POOL_SUPPLY)
-    )
-    if len(data) < max(at_value, at_supply) + 8:
-        return None
-    if kind is DepegKind.SPL_STAKE and data[0] != _STAKE_POOL_TYPE:
-        return None
-    supply = _u64(data, at_supply)
+        value, supply = _u64(data, _MARINADE_PRICE), _MARINADE_PRICE_ONE
+    elif kind is DepegKind.LIDO:
+        if len(data) < _LIDO_BYTES:
+            return None
+        value, supply = _u64(data, _LIDO_SOL), _u64(data, _LIDO_SUPPLY)
+    else:
+        if len(data) < _STAKE_POOL_BYTES or data[0] > _LAST_STAKE_POOL_TYPE:
+            return None
+        value, supply = _u64(data, _STAKE_POOL_LAMPORTS), _u64(data, _STAKE_POOL_SUPPLY)
     if supply == 0:
         return None
-    price = _u64(data, at_value) * DEPEG_PRECISION // supply
+    price = value * DEPEG_PRECISION // supply
     return price if price <= U64_MAX else None
 
 
@@ -273,7 +270,7 @@ def _vault(accounts: Accounts, address: Address, mint: Mint) -> Vault:
     token_vault, lp_mint = pubkey_at(data, _TOKEN_VAULT), pubkey_at(data, _LP_MINT)
     return Vault(
         address=address,
-        enabled=data[_VAULT_ENABLED] == 1,
+        enabled=data[_VAULT_ENABLED] != 0,
         total_amount=_u64(data, _TOTAL_AMOUNT),
         token_vault=token_vault,
         lp_mint=lp_mint,
