@@ -6,12 +6,13 @@ from fractions import Fraction
 from itertools import islice, pairwise
 
 import pytest
+from hypothesis import given, settings
 from msgspec.structs import replace
-from tests.venues.meteora_damm_v1.pools import CLOCK, OWN_POOLS, THIRD_PARTY_POOL, pool_with, snapshot
+from tests.venues.meteora_damm_v1.pools import CLOCK, OWN_POOLS, THIRD_PARTY_POOL, pool_with, pools, sides, snapshot
 
 from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.meteora_damm_v1 import VENUE
-from fillwright.venues.meteora_damm_v1.layout import Fees
+from fillwright.venues.meteora_damm_v1.layout import DammV1Pool, Fees
 from fillwright.venues.venue import CurveSegment
 
 _POOLS = (*OWN_POOLS, THIRD_PARTY_POOL)
@@ -104,3 +105,14 @@ def test_an_empty_pool_has_no_curve() -> None:
         for stable in (None, snapshot("SYN_stable_6-6").stable):
             pool = pool_with(lp_amounts=amounts, stable=stable)
             assert list(VENUE.curve(pool, pool.mints[0], CLOCK)) == []
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(pool=pools(), side=sides)
+def test_any_pool_has_a_concave_curve_or_none(pool: DammV1Pool, side: int) -> None:
+    segments = list(islice(VENUE.curve(pool, pool.mints[side], CLOCK), 60))
+    assert all(segment.q >= 0 and segment.p > 0 and segment.cap > 0 for segment in segments)
+    for before, after in pairwise(segments):
+        assert after.p <= before.p / (1 + before.q * before.cap) ** 2 * (1 + 1e-12)
+    if segments:
+        assert segments[0].p <= float(VENUE.spot(pool, pool.mints[side], CLOCK)) * (1 + 1e-9)
