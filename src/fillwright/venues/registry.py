@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fillwright.domain.accounts import Account
+from fillwright.venues import meteora_dlmm
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {}
+VENUES: Registry = {
+    "meteora_dlmm": meteora_dlmm.VENUE,
+}
 
 
 def venue_of(account: Account) -> AnyVenue | None:
