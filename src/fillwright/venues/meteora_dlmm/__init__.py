@@ -5,9 +5,10 @@ does input or output or reads a clock of its own.
 
     layout        account bytes -> pool
     bitmap        which bin arrays hold liquidity, and their addresses
-    price_math    bin id -> price
+    price_math    amounts at a bin's price
     fees          fee rates, and how they move with volatility and time
     bins          one bin filled: exact-in and exact-out, and what is left in it
+    compute       how many bins one transaction can cross
     quote         the swap loop over bins, and the state after it
     ladder        the same for many exact-in amounts, by prefix sums
     curve         the same as float segments, for search only

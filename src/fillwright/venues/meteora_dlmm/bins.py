@@ -65,22 +65,23 @@ def fill_exact_in(available: tuple[int, ...], terms: Terms, amount: int) -> Fill
 
 
 def fill_exact_out(available: tuple[int, ...], terms: Terms, amount: int) -> Fill:
-    """Buy up to `amount` from a bin: the whole bin, or the cheapest input that gives `amount`.
+    """Buy up to `amount` from a bin: the whole bin, or `amount` for the input that the program works out.
 
-    Rounding in the wallet's disfavour stays in the pool. Rule: lb_clmm swap, exact-out at one bin.
+    The program rounds that input up once over all layers, and then each layer's share of it on its own.
+    Where that leaves less than `amount` it fails with UndeterminedError, and this refuses. Where it leaves
+    more, the surplus stays in the pool. Rule: lb_clmm swap, exact-out at one bin.
     """
     gross = amount if terms.fee_on_input else amount + fee_on_top(amount, terms.rate)
     _within_u64(gross)
     if gross >= sum(available):
         return fill_exact_in(available, terms, U64_MAX)
-    net, left = 0, gross
-    for layer in available:
-        taken = min(left, layer)
-        net += amount_in_for(taken, terms.price, terms.x_to_y)
-        left -= taken
+    net = amount_in_for(gross, terms.price, terms.x_to_y)
     amount_in = net + fee_on_top(net, terms.rate) if terms.fee_on_input else net
     _within_u64(amount_in)
-    return fill_exact_in(available, terms, amount_in)
+    fill = fill_exact_in(available, terms, amount_in)
+    if fill.amount_out < amount:
+        raise QuoteRefused(Refusal.ARITHMETIC, "the program's rounding over limit orders misses this exact output")
+    return msgspec.structs.replace(fill, amount_out=amount)
 
 
 def _spend(available: tuple[int, ...], terms: Terms, net: int) -> tuple[int, tuple[int, ...], int]:

@@ -44,6 +44,11 @@ def array_index(bin_id: int) -> int:
     return bin_id // BINS_PER_ARRAY
 
 
+def first_bin(index: int) -> int:
+    """The lowest bin of array `index`."""
+    return index * BINS_PER_ARRAY
+
+
 def next_array(bitmap: int, start: int, downwards: bool) -> int | None:
     """The first array with liquidity from `start` on, `start` included, or None."""
     offset = start + BITMAP_OFFSET

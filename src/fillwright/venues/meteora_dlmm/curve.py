@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import inf
 
 from fillwright.domain.accounts import ChainClock, Mint
-from fillwright.domain.amounts import U64_MAX
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.meteora_dlmm.fees import fee_on_top, fee_within
 from fillwright.venues.meteora_dlmm.layout import DlmmPool
@@ -27,7 +27,7 @@ def spot_price(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Fraction:
     Raises QuoteRefused where the pool is closed or holds nothing on that side.
     """
     side = direction(pool, input_mint, clock)
-    _, _, terms = next(tradable_bins(side))
+    _, _, terms = next(tradable_bins(side, SwapMode.EXACT_IN))
     price = Fraction(terms.price, ONE)
     return price if side.x_to_y else 1 / price
 
@@ -48,9 +48,9 @@ def pool_curve(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Iterator[
 def _drains(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Iterator[tuple[float, float]]:
     """Input and output of each drained bin inside the pool; the last one cut where 64 bits end."""
     side = direction(pool, input_mint, clock)
-    room_in, room_out = U64_MAX - side.input_balance, side.output_balance
+    room_in, room_out = side.input_room, side.output_balance
     try:
-        for _, available, terms in tradable_bins(side):
+        for _, available, terms in tradable_bins(side, SwapMode.EXACT_IN):
             taken = sum(amount_in_for(layer, terms.price, terms.x_to_y) for layer in available)
             out = sum(available)
             if side.fee_on_input:

@@ -40,9 +40,10 @@ def swap_instruction(pool: DlmmPool, swap: Swap, limit: int, accounts: SwapAccou
     needed = arrays_crossed(pool, swap, clock)
     x_to_y = direction(pool, swap.input_mint, clock).x_to_y
     room = min(needed + SPARE_ARRAYS, MAX_ARRAYS_A_SIDE)
-    indexes = list(arrays_from(pool.bitmap, array_index(pool.active_id), x_to_y, room))
+    start = array_index(pool.active_id)
+    indexes = list(arrays_from(pool.bitmap, start, x_to_y, room))
     # The program asks for the extension as soon as its walk leaves the internal bitmap.
-    leaves_internal = len(indexes) < room or not all(is_internal(index) for index in indexes)
+    leaves_internal = len(indexes) < room or not all(is_internal(index) for index in (start, *indexes))
     extension = pool.extension if leaves_internal else None
     amounts = (swap.amount, limit) if exact_in else (limit, swap.amount)
     metas = [

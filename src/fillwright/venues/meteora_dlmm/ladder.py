@@ -12,7 +12,7 @@ from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.venues.meteora_dlmm.bins import Terms, drain_threshold
-from fillwright.venues.meteora_dlmm.fees import FEE_PRECISION, fee_on_top, fee_within
+from fillwright.venues.meteora_dlmm.fees import FEE_PRECISION, fee_within
 from fillwright.venues.meteora_dlmm.layout import DlmmPool
 from fillwright.venues.meteora_dlmm.price_math import amount_in_for
 from fillwright.venues.meteora_dlmm.quote import check_amount, direction, swap_quote, tradable_bins
@@ -28,8 +28,8 @@ def exact_in_quoter(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Quot
     input_fee, output_fee = side.input_fee, side.output_fee
     has_transfer_fee = bool(input_fee.bps or output_fee.bps)
     x_to_y, fee_on_input = side.x_to_y, side.fee_on_input
-    most_out, most_in = side.output_balance, U64_MAX - side.input_balance
-    walk = tradable_bins(side)
+    most_out, most_in = side.output_balance, side.input_room
+    walk = tradable_bins(side, SwapMode.EXACT_IN)
     thresholds: list[int] = []
     crossed_in, crossed_out = [0], [0]
     # For each bin: price, 10⁹ - rate on the input, rate on the output, and its layers as (input to drain, output).
@@ -45,10 +45,10 @@ def exact_in_quoter(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Quot
                 return
             drained = _drained(available, terms)
             full_in, full_out = sum(i for i, _ in drained), sum(o for _, o in drained)
-            out_fee = 0 if fee_on_input else fee_within(full_out, terms.rate)
-            taken = full_in + (fee_on_top(full_in, terms.rate) if fee_on_input else 0)
-            total_in, total_out = crossed_in[-1] + taken, crossed_out[-1] + full_out - out_fee
-            if full_in > U64_MAX or total_in > U64_MAX or total_out > U64_MAX:
+            taken = full_in if not fee_on_input else -(-full_in * FEE_PRECISION // (FEE_PRECISION - terms.rate))
+            total_in = crossed_in[-1] + taken
+            total_out = crossed_out[-1] + full_out - (0 if fee_on_input else fee_within(full_out, terms.rate))
+            if total_in > U64_MAX or total_out > U64_MAX:
                 end.append(None)
                 return
             keep = FEE_PRECISION - terms.rate if fee_on_input else FEE_PRECISION
@@ -84,9 +84,10 @@ def exact_in_quoter(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Quot
         if out_rate:
             out -= fee_within(out, out_rate)
         out += crossed_out[at]
-        if out == 0 or out > most_out or net > most_in:
-            raise _refused(out, most_out)
-        return out - output_fee.on(out) if has_transfer_fee else out
+        arriving = out - output_fee.on(out) if has_transfer_fee else out
+        if arriving == 0 or out > most_out or net > most_in:
+            raise _refused(arriving, out, most_out)
+        return arriving
 
     extend()
     return answer
@@ -107,8 +108,8 @@ def _partial(drained: tuple[tuple[int, int], ...], price: int, x_to_y: bool, lef
     return out
 
 
-def _refused(out: int, most_out: int) -> QuoteRefused:
-    if out == 0:
+def _refused(arriving: int, out: int, most_out: int) -> QuoteRefused:
+    if arriving == 0:
         return QuoteRefused(Refusal.AMOUNT_TOO_SMALL, "the amount is too small to buy anything")
     if out > most_out:
         return QuoteRefused(Refusal.LIQUIDITY_EXHAUSTED, "the pool's reserve does not hold the output")

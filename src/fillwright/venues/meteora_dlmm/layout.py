@@ -13,7 +13,6 @@ import msgspec
 from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.meteora_dlmm.bitmap import (
-    BINS_PER_ARRAY,
     EXTENSION_BLOCKS,
     INTERNAL_ARRAYS,
     PROGRAM_ID,
@@ -21,6 +20,7 @@ from fillwright.venues.meteora_dlmm.bitmap import (
     array_index,
     arrays_from,
     extension_address,
+    first_bin,
     merged_bitmap,
 )
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
@@ -57,9 +57,9 @@ _ACTIVATION_POINT_AT = 816
 _ARRAY_INDEX_AT = 8
 _ARRAY_POOL_AT = 24
 _ARRAY_BINS_AT = 56
-# Bin: amounts x and y, price (low and high half), (liquidity, fulfilled orders, their fees, fees per share),
-# open orders, (processing total), processed remaining, (age), side of the orders, (padding).
-_BIN = struct.Struct("<4Q80xQ8xQ4xB3x")
+# Bin: amounts x and y, price and liquidity shares (low and high half), (fulfilled orders, their fees, fees
+# per share), open orders, (processing total), processed remaining, (age), side of the orders, (padding).
+_BIN = struct.Struct("<6Q64xQ8xQ4xB3x")
 
 # `state/bin_array_bitmap_extension.rs`: pool, then blocks of 512 bits above and below the internal bitmap.
 _EXTENSION_POOL_AT = 8
@@ -84,7 +84,7 @@ _ACTIVATION_SLOT, _ACTIVATION_TIME = 0, 1
 
 
 class Bin(msgspec.Struct, frozen=True):
-    """A bin with something in it. Amounts in base units; `price` is 64.64, 0 where it was never stored.
+    """A bin with something in it. Amounts in base units; `price` is base units of Y for one of X, 64.64.
 
     Limit orders are `open_orders` and what remains of `processed_orders`, all on one side: those that sell
     X (`orders_sell_x`) or those that sell Y.
@@ -100,10 +100,14 @@ class Bin(msgspec.Struct, frozen=True):
 
 
 class BinArray(msgspec.Struct, frozen=True):
-    """An array of 70 bins; only those that hold something, in ascending order."""
+    """An array of 70 bins; only those that hold something, in ascending order.
+
+    `has_shares`: some bin, empty or not, has liquidity shares outstanding.
+    """
 
     index: int
     bins: tuple[Bin, ...]
+    has_shares: bool
 
 
 class FeeParameters(msgspec.Struct, frozen=True):
@@ -251,15 +255,14 @@ def decode_array(pool: Address, index: int, account: Account) -> BinArray:
         raise PoolRefused(Refusal.MALFORMED, f"bin array {index} of {pool} has another index")
     if pubkey_at(data, _ARRAY_POOL_AT) != pool:
         raise PoolRefused(Refusal.MALFORMED, f"bin array {index} belongs to another pool than {pool}")
+    bins, has_shares = [], False
     rows = _BIN.iter_unpack(memoryview(data)[_ARRAY_BINS_AT:])
-    return BinArray(
-        index,
-        tuple(
-            Bin(bin_id, x, y, low | high << 64, opened, processed, side != 0)
-            for bin_id, (x, y, low, high, opened, processed, side) in enumerate(rows, index * BINS_PER_ARRAY)
-            if x or y or opened or processed
-        ),
-    )
+    for bin_id, (x, y, low, high, shares, more_shares, opened, processed, side) in enumerate(rows, first_bin(index)):
+        if x or y or opened or processed:
+            bins.append(Bin(bin_id, x, y, low | high << 64, opened, processed, side != 0))
+        if shares or more_shares:
+            has_shares = True
+    return BinArray(index, tuple(bins), has_shares)
 
 
 def _refuse_unknown(pair_type: int, status: int, activation: int, function: int, collect: int) -> None:
