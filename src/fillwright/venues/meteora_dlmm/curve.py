@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from math import inf
 
 from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
@@ -72,25 +71,29 @@ class _Bend:
 
     def __init__(self, fee: TransferFee) -> None:
         self.rate = fee.bps / BPS
-        self.room = fee.maximum / self.rate if self.rate else inf
+        self.room = fee.maximum / self.rate if self.rate else 0.0
 
     def outwards(self, width: float, height: float) -> Iterator[tuple[float, float]]:
         """Split (input, output) so that the fee on the output is one rate in each part."""
-        part = self._taxed(height) / height
-        if part > 0 and self.rate < 1:
-            yield width * part, height * part * (1 - self.rate)
-        if part < 1:
-            yield width * (1 - part), height * (1 - part)
+        taxed = self._use(height)
+        if taxed:
+            yield width * taxed / height, taxed * (1 - self.rate)
+        if taxed < height:
+            yield width * (1 - taxed / height), height - taxed
 
     def inwards(self, width: float, height: float) -> Iterator[tuple[float, float]]:
         """Split (input, output) so that the fee on top of the input is one rate in each part."""
-        part = self._taxed(width / (1 - self.rate)) * (1 - self.rate) / width if self.rate < 1 else 0.0
-        if part > 0:
-            yield width * part / (1 - self.rate), height * part
-        if part < 1:
-            yield width * (1 - part), height * (1 - part)
+        if self.rate == 1 and self.room:
+            yield self._use(self.room), 0.0
+        gross = self._use(width / (1 - self.rate)) if self.rate < 1 else 0.0
+        net = gross * (1 - self.rate)
+        if net:
+            yield gross, height * net / width
+        if net < width:
+            yield width - net, height * (1 - net / width)
 
-    def _taxed(self, gross: float) -> float:
+    def _use(self, gross: float) -> float:
         taxed = min(gross, self.room)
-        self.room -= taxed
+        # What rounding leaves of the room is no room.
+        self.room = self.room - taxed if self.room - taxed > 1e-9 * gross else 0.0
         return taxed

@@ -17,6 +17,8 @@ MAX_FEE_RATE = 100_000_000
 LIMIT_ORDER_SHARE_BPS = 5_000
 _VARIABLE_FEE_SCALE = 100_000_000_000
 _U32_MAX = 2**32 - 1
+_I64_MAX = 2**63 - 1
+_MAX_POWER = 38
 _U128_MAX = 2**128 - 1
 
 
@@ -26,6 +28,8 @@ def at_time(stored: Volatility, fee: FeeParameters, active_id: int, unix_timesta
     Rule: lb_clmm `update_references`; the decayed reference is rounded down.
     """
     elapsed = unix_timestamp - stored.updated_at
+    if elapsed > _I64_MAX:
+        raise QuoteRefused(Refusal.ARITHMETIC, "the time since the last swap leaves 64 bits")
     if elapsed < fee.filter_period:
         return stored
     reference = 0
@@ -44,7 +48,7 @@ def accumulator_at(volatility: Volatility, fee: FeeParameters, bin_id: int) -> i
 
 def base_rate(fee: FeeParameters) -> int:
     """The constant part of the fee rate."""
-    return fee.base_factor * fee.bin_step * 10 * 10**fee.base_power
+    return fee.base_factor * fee.bin_step * 10 * int(10**fee.base_power)
 
 
 def rate_at(volatility: Volatility, fee: FeeParameters, bin_id: int) -> int:
@@ -53,6 +57,8 @@ def rate_at(volatility: Volatility, fee: FeeParameters, bin_id: int) -> int:
     if fee.variable_fee_control:
         crossed = accumulator_at(volatility, fee, bin_id) * fee.bin_step
         rate -= -(fee.variable_fee_control * crossed * crossed) // _VARIABLE_FEE_SCALE
+    if rate > _U128_MAX or fee.base_power > _MAX_POWER:
+        raise QuoteRefused(Refusal.ARITHMETIC, "the fee rate leaves 128 bits")
     return min(rate, MAX_FEE_RATE)
 
 

@@ -11,7 +11,8 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Address, ChainClock
-from fillwright.domain.amounts import SwapMode
+from fillwright.domain.amounts import U64_MAX, SwapMode
+from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.venues.meteora_dlmm.bitmap import PROGRAM_ID, array_address, array_index, arrays_from, is_internal
 from fillwright.venues.meteora_dlmm.layout import MAX_ARRAYS_A_SIDE, DlmmPool
 from fillwright.venues.meteora_dlmm.quote import arrays_crossed, direction
@@ -36,6 +37,8 @@ def swap_instruction(pool: DlmmPool, swap: Swap, limit: int, accounts: SwapAccou
     Bin arrays go last, in walking order: those that the swap crosses in this state and SPARE_ARRAYS more.
     Raises QuoteRefused where the swap itself is refused.
     """
+    if not 0 <= limit <= U64_MAX:
+        raise QuoteRefused(Refusal.AMOUNT_TOO_LARGE, "a limit is at most 2^64 - 1")
     exact_in = swap.mode is SwapMode.EXACT_IN
     needed = arrays_crossed(pool, swap, clock)
     x_to_y = direction(pool, swap.input_mint, clock).x_to_y

@@ -10,107 +10,140 @@ from bisect import bisect_right
 
 from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import U64_MAX, SwapMode
-from fillwright.domain.errors import QuoteRefused, Refusal
+from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.meteora_dlmm.bins import Terms, drain_threshold
 from fillwright.venues.meteora_dlmm.fees import FEE_PRECISION, fee_within
 from fillwright.venues.meteora_dlmm.layout import DlmmPool
-from fillwright.venues.meteora_dlmm.price_math import amount_in_for
-from fillwright.venues.meteora_dlmm.quote import check_amount, direction, swap_quote, tradable_bins
-from fillwright.venues.venue import Quoter, Swap
+from fillwright.venues.meteora_dlmm.price_math import SCALE_BITS, amount_in_for
+from fillwright.venues.meteora_dlmm.quote import Direction, check_amount, direction, too_small, tradable_bins, trade
+from fillwright.venues.venue import Quoter
 
 FIRST_BINS = 8
 """Bins prepared before the first quote; deeper amounts double them, once each."""
 
+Layer = tuple[int, int]
+"""Input that drains a layer, and its output."""
+
+Rung = tuple[int, int, int, int, tuple[Layer, ...]]
+"""A bin's price, 10⁹ less the rate on the input, the rate on the output, the input that drains it, its layers."""
+
+
+class Ladder:
+    """The bins of one direction with running totals, extended from the walk as amounts go deeper.
+
+    `thresholds[i]` is the smallest amount (transfer fee off) that leaves bin i dry with something over;
+    `crossed_in[i]` and `crossed_out[i]` are what the bins before i absorb and give. `end` says why there are
+    no more rungs: the walk's refusal, or None where totals leave 64 bits.
+    """
+
+    def __init__(self, side: Direction) -> None:
+        self.thresholds: list[int] = []
+        self.crossed_in = [0]
+        self.crossed_out = [0]
+        self.rungs: list[Rung] = []
+        self.end: list[QuoteRefused | None] = []
+        self._walk = tradable_bins(side, SwapMode.EXACT_IN)
+        self.extend()
+
+    def extend(self) -> None:
+        """Double the rungs, or find the end."""
+        for _ in range(max(FIRST_BINS, len(self.rungs))):
+            try:
+                _, available, terms = next(self._walk)
+            except QuoteRefused as refusal:
+                self.end.append(refusal)
+                return
+            if not self._add(available, terms):
+                self.end.append(None)
+                return
+
+    def _add(self, available: tuple[int, ...], terms: Terms) -> bool:
+        drained = tuple((amount_in_for(layer, terms.price, terms.x_to_y), layer) for layer in available if layer)
+        full_in, full_out = sum(i for i, _ in drained), sum(available)
+        if terms.fee_on_input:
+            kept, out_rate = FEE_PRECISION - terms.rate, 0
+            taken = -(-full_in * FEE_PRECISION // kept)
+        else:
+            kept, out_rate = FEE_PRECISION, terms.rate
+            taken, full_out = full_in, full_out - fee_within(full_out, out_rate)
+        total_in, total_out = self.crossed_in[-1] + taken, self.crossed_out[-1] + full_out
+        if total_in > U64_MAX or total_out > U64_MAX:
+            return False
+        self.rungs.append((terms.price, kept, out_rate, full_in, drained))
+        self.thresholds.append(self.crossed_in[-1] + drain_threshold(full_in, terms.rate, terms.fee_on_input))
+        self.crossed_in.append(total_in)
+        self.crossed_out.append(total_out)
+        return True
+
 
 def exact_in_quoter(pool: DlmmPool, input_mint: Mint, clock: ChainClock) -> Quoter:
-    """Exact-in amount -> exact output, equal to `swap_quote` in every answer and refusal."""
+    """Exact-in amount -> exact output, equal to `swap_quote` in every answer."""
     side = direction(pool, input_mint, clock)
-    input_fee, output_fee = side.input_fee, side.output_fee
-    has_transfer_fee = bool(input_fee.bps or output_fee.bps)
-    x_to_y, fee_on_input = side.x_to_y, side.fee_on_input
-    most_out, most_in = side.output_balance, side.input_room
-    walk = tradable_bins(side, SwapMode.EXACT_IN)
-    thresholds: list[int] = []
-    crossed_in, crossed_out = [0], [0]
-    # For each bin: price, 10⁹ - rate on the input, rate on the output, and its layers as (input to drain, output).
-    rungs: list[tuple[int, int, int, int, int, tuple[tuple[int, int], ...]]] = []
-    end: list[QuoteRefused | None] = []
+    inside = _inside_quoter(side)
+    if side.input_fee.bps or side.output_fee.bps:
+        return _with_transfer_fees(side, inside)
+    return inside
 
-    def extend() -> None:
-        for _ in range(max(FIRST_BINS, len(rungs))):
-            try:
-                _, available, terms = next(walk)
-            except QuoteRefused as refusal:
-                end.append(refusal)
-                return
-            drained = _drained(available, terms)
-            full_in, full_out = sum(i for i, _ in drained), sum(o for _, o in drained)
-            taken = full_in if not fee_on_input else -(-full_in * FEE_PRECISION // (FEE_PRECISION - terms.rate))
-            total_in = crossed_in[-1] + taken
-            total_out = crossed_out[-1] + full_out - (0 if fee_on_input else fee_within(full_out, terms.rate))
-            if total_in > U64_MAX or total_out > U64_MAX:
-                end.append(None)
-                return
-            keep = FEE_PRECISION - terms.rate if fee_on_input else FEE_PRECISION
-            rungs.append((terms.price, keep, 0 if fee_on_input else terms.rate, full_in, full_out, drained))
-            thresholds.append(crossed_in[-1] + drain_threshold(full_in, terms.rate, fee_on_input))
-            crossed_in.append(total_in)
-            crossed_out.append(total_out)
 
-    def beyond(amount: int) -> int:
-        """The answer for an amount past the last rung."""
-        refusal = end[0]
-        if refusal is None:
-            return swap_quote(pool, Swap(input_mint, SwapMode.EXACT_IN, amount), clock).amount_out
-        raise QuoteRefused(refusal.reason, refusal.message)
+def _inside_quoter(side: Direction) -> Quoter:
+    """What the pool gives for what reaches it, transfer fees aside."""
+    ladder = Ladder(side)
+    thresholds, rungs = ladder.thresholds, ladder.rungs
+    crossed_in, crossed_out = ladder.crossed_in, ladder.crossed_out
+    x_to_y, most_in, most_out = side.x_to_y, side.input_room, side.output_balance
 
     def answer(amount: int) -> int:
-        check_amount(amount)
-        net = amount - input_fee.on(amount) if has_transfer_fee else amount
-        at = bisect_right(thresholds, net)
-        while at == len(rungs):
-            if end:
-                return beyond(amount)
-            extend()
-            at = bisect_right(thresholds, net)
-        price, keep, out_rate, full_in, full_out, drained = rungs[at]
-        left = (net - crossed_in[at]) * keep // FEE_PRECISION
-        if left >= full_in:
-            out = full_out
-        elif len(drained) == 1:
-            out = left * price >> 64 if x_to_y else (left << 64) // price
+        at = bisect_right(thresholds, amount)
+        if at == len(rungs) or not 0 < amount <= most_in:
+            return deeper(amount)
+        price, kept, out_rate, full_in, layers = rungs[at]
+        left = (amount - crossed_in[at]) * kept // FEE_PRECISION
+        if left < full_in and len(layers) == 1:
+            out = left * price >> SCALE_BITS if x_to_y else (left << SCALE_BITS) // price
         else:
-            out = _partial(drained, price, x_to_y, left)
+            out = _given(layers, price, x_to_y, left)
         if out_rate:
             out -= fee_within(out, out_rate)
         out += crossed_out[at]
-        arriving = out - output_fee.on(out) if has_transfer_fee else out
-        if arriving == 0 or out > most_out or net > most_in:
-            raise _refused(arriving, out, most_out)
-        return arriving
+        if 0 < out <= most_out:
+            return out
+        return deeper(amount)
 
-    extend()
+    def deeper(amount: int) -> int:
+        """More rungs, or the loop's own answer where there are none, or its refusal."""
+        check_amount(amount)
+        while not ladder.end and bisect_right(thresholds, amount) == len(rungs):
+            ladder.extend()
+            if bisect_right(thresholds, amount) < len(rungs):
+                return answer(amount)
+        if ladder.end and ladder.end[0] and bisect_right(thresholds, amount) == len(rungs):
+            raise QuoteRefused(ladder.end[0].reason, ladder.end[0].message)
+        return trade(side, SwapMode.EXACT_IN, amount).amount_out
+
     return answer
 
 
-def _drained(available: tuple[int, ...], terms: Terms) -> tuple[tuple[int, int], ...]:
-    return tuple((amount_in_for(layer, terms.price, terms.x_to_y), layer) for layer in available if layer)
+def _with_transfer_fees(side: Direction, inside: Quoter) -> Quoter:
+    taken, withheld = side.input_fee, side.output_fee
+
+    def answer(amount: int) -> int:
+        if not 0 < amount <= U64_MAX:
+            check_amount(amount)
+        out = inside(amount - taken.on(amount))
+        arriving = out - withheld.on(out)
+        if arriving == 0:
+            raise too_small()
+        return arriving
+
+    return answer
 
 
-def _partial(drained: tuple[tuple[int, int], ...], price: int, x_to_y: bool, left: int) -> int:
-    """The output of a bin with several layers that does not run dry, each layer rounded down."""
+def _given(layers: tuple[Layer, ...], price: int, x_to_y: bool, left: int) -> int:
+    """The output of a bin's layers in turn for `left` input, each partial one rounded down."""
     out = 0
-    for full_in, full_out in drained:
+    for full_in, full_out in layers:
         if left < full_in:
-            return out + (left * price >> 64 if x_to_y else (left << 64) // price)
+            return out + (left * price >> SCALE_BITS if x_to_y else (left << SCALE_BITS) // price)
         out += full_out
         left -= full_in
     return out
-
-
-def _refused(arriving: int, out: int, most_out: int) -> QuoteRefused:
-    if arriving == 0:
-        return QuoteRefused(Refusal.AMOUNT_TOO_SMALL, "the amount is too small to buy anything")
-    if out > most_out:
-        return QuoteRefused(Refusal.LIQUIDITY_EXHAUSTED, "the pool's reserve does not hold the output")
-    return QuoteRefused(Refusal.AMOUNT_TOO_LARGE, "the pool's reserve would exceed 2^64 - 1")

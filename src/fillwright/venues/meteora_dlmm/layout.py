@@ -23,6 +23,7 @@ from fillwright.venues.meteora_dlmm.bitmap import (
     first_bin,
     merged_bitmap,
 )
+from fillwright.venues.meteora_dlmm.price_math import BPS
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
 
 POOL_DISCRIMINATOR = bytes([33, 11, 49, 98, 181, 101, 177, 13])
@@ -211,6 +212,8 @@ def decode(address: Address, accounts: Accounts) -> DlmmPool:
     base, filter_s, decay_s, reduction, control, max_va, min_id, max_id, share, power, function, collect = parameters
     pair_type, active_id, bin_step, status, activation = _STATE.unpack_from(data, _STATE_AT)
     _refuse_unknown(pair_type, status, activation, function, collect)
+    if share > BPS:
+        raise PoolRefused(Refusal.MALFORMED, "the protocol's share exceeds the whole fee")
     opens_at = 0
     if pair_type in (_PAIR_PERMISSION, _PAIR_CUSTOMIZABLE):
         opens_at = int.from_bytes(data[_ACTIVATION_POINT_AT : _ACTIVATION_POINT_AT + 8], "little")

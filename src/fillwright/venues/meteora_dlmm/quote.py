@@ -173,16 +173,20 @@ def check_amount(amount: int) -> None:
 
 
 def _trade(side: Direction, swap: Swap) -> Traded:
+    """`trade` of what reaches the pool, or must leave it, once transfer fees are off or on."""
     check_amount(swap.amount)
-    exact_in = swap.mode is SwapMode.EXACT_IN
-    if exact_in:
-        left = swap.amount - side.input_fee.on(swap.amount)
-    else:
-        left = side.output_fee.gross(swap.amount)
+    if swap.mode is SwapMode.EXACT_IN:
+        return trade(side, swap.mode, swap.amount - side.input_fee.on(swap.amount))
+    return trade(side, swap.mode, side.output_fee.gross(swap.amount))
+
+
+def trade(side: Direction, mode: SwapMode, left: int) -> Traded:
+    """The loop: spend `left` inside the pool (exact-in) or take it out (exact-out). Raises QuoteRefused."""
+    exact_in = mode is SwapMode.EXACT_IN
     fill_bin = fill_exact_in if exact_in else fill_exact_out
     amount_in = amount_out = fee = protocol_fee = 0
     fills = []
-    walk = tradable_bins(side, swap.mode)
+    walk = tradable_bins(side, mode)
     while left > 0:
         bin_, available, terms = next(walk)
         fill = fill_bin(available, terms, left)
@@ -193,12 +197,17 @@ def _trade(side: Direction, swap: Swap) -> Traded:
         protocol_fee += fill.protocol_fee
         fills.append((bin_, fill))
     if amount_out - side.output_fee.on(amount_out) == 0:
-        raise QuoteRefused(Refusal.AMOUNT_TOO_SMALL, "the amount is too small to buy anything")
+        raise too_small()
     if amount_out > side.output_balance:
         raise QuoteRefused(Refusal.LIQUIDITY_EXHAUSTED, "the pool's reserve does not hold the output")
     if amount_in > side.input_room:
         raise QuoteRefused(Refusal.AMOUNT_TOO_LARGE, "the pool's reserve would exceed 2^64 - 1")
     return Traded(amount_in, amount_out, fee, protocol_fee, tuple(fills))
+
+
+def too_small() -> QuoteRefused:
+    """The program's InsufficientOutAmount: nothing would arrive."""
+    return QuoteRefused(Refusal.AMOUNT_TOO_SMALL, "the amount is too small to buy anything")
 
 
 def _quote(side: Direction, swap: Swap, traded: Traded) -> Quote:
