@@ -6,6 +6,7 @@ In: a pool, a swap, its limit and the trader's accounts. Out: one instruction. H
 from __future__ import annotations
 
 import struct
+from itertools import takewhile
 
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
@@ -34,7 +35,8 @@ _EVENT_AUTHORITY = Pubkey.find_program_address([b"__event_authority"], _PROGRAM)
 def swap_instruction(pool: DlmmPool, swap: Swap, limit: int, accounts: SwapAccounts, clock: ChainClock) -> Instruction:
     """lb_clmm `swap2` / `swap_exact_out2`. `limit`: minimum output for exact-in, maximum input for exact-out.
 
-    Bin arrays go last, in walking order: those that the swap crosses in this state and SPARE_ARRAYS more.
+    Bin arrays go last, in walking order: those that the swap crosses in this state and SPARE_ARRAYS more, as
+    far as they are at hand.
     Raises QuoteRefused where the swap itself is refused.
     """
     if not 0 <= limit <= U64_MAX:
@@ -66,7 +68,7 @@ def swap_instruction(pool: DlmmPool, swap: Swap, limit: int, accounts: SwapAccou
         AccountMeta(_MEMO, is_signer=False, is_writable=False),
         AccountMeta(_EVENT_AUTHORITY, is_signer=False, is_writable=False),
         _readable(PROGRAM_ID),
-        *(_writable(array_address(pool.address, index)) for index in indexes),
+        *(_writable(array_address(pool.address, index)) for index in takewhile(pool.arrays.__contains__, indexes)),
     ]
     return Instruction(_PROGRAM, (_SWAP2 if exact_in else _SWAP_EXACT_OUT2) + _ARGUMENTS.pack(*amounts, 0), metas)
 
