@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fillwright.domain.accounts import Account
+from fillwright.venues import raydium_clmm
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {}
+VENUES: Registry = {
+    raydium_clmm.VENUE.id: raydium_clmm.VENUE,
+}
 
 
 def venue_of(account: Account) -> AnyVenue | None:
