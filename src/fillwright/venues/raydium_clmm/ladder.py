@@ -131,8 +131,9 @@ def quoter(pool: ClmmPool, input_mint: Mint, clock: ChainClock) -> Quoter:
         return stepwise
     if max(books.swapped_in[at], books.swapped_out[1 - at]) > U128_MAX - U64_MAX:
         return stepwise
-    # Up to here no running total can overflow, whatever share of the input becomes a fee.
-    most = U64_MAX - totals
+    # Up to here no running total can overflow, whatever share of the input becomes a fee, and no vault.
+    balance_in, most_out = (0, U64_MAX) if pool.balances is None else (pool.balances[at], pool.balances[1 - at])
+    most = U64_MAX - max(totals, balance_in)
     ladder = Ladder(pool, side.zero_for_one)
     climb = _down if side.zero_for_one else _up
     keep = FEE_DENOMINATOR - pool.trade_fee_rate
@@ -145,8 +146,8 @@ def quoter(pool: ClmmPool, input_mint: Mint, clock: ChainClock) -> Quoter:
         return stepwise(amount)
 
     if fee_in.bps == 0 and fee_out.bps == 0:
-        return climb(ladder, keep, most, beyond)
-    net_quote = climb(ladder, keep, most, _zero)
+        return climb(ladder, keep, most, most_out, beyond)
+    net_quote = climb(ladder, keep, most, most_out, _zero)
 
     def with_transfer_fees(amount: int) -> int:
         gross_out = net_quote(amount - fee_in.on(amount)) if 0 < amount <= U64_MAX else 0
@@ -160,7 +161,7 @@ def _zero(_amount: int) -> int:
     return 0
 
 
-def _down(ladder: Ladder, keep: int, most: int, beyond: Quoter) -> Quoter:
+def _down(ladder: Ladder, keep: int, most: int, most_out: int, beyond: Quoter) -> Quoter:
     """Token 0 in, token 1 out, as the pool sees it; `beyond` answers what the ladder can't."""
     inputs, outputs, prices, liquidities = ladder.inputs, ladder.outputs, ladder.prices, ladder.liquidities
 
@@ -180,14 +181,14 @@ def _down(ladder: Ladder, keep: int, most: int, beyond: Quoter) -> Quoter:
             scaled = liquidity << 64
             reached = -(-scaled * price // (scaled + left * keep // FEE_DENOMINATOR * price))
             out += liquidity * (price - reached) >> 64
-        if not 0 < out <= U64_MAX:
+        if not 0 < out <= most_out:
             return beyond(amount)
         return out
 
     return quote_down
 
 
-def _up(ladder: Ladder, keep: int, most: int, beyond: Quoter) -> Quoter:
+def _up(ladder: Ladder, keep: int, most: int, most_out: int, beyond: Quoter) -> Quoter:
     """Token 1 in, token 0 out, as the pool sees it; `beyond` answers what the ladder can't."""
     inputs, outputs, prices, liquidities = ladder.inputs, ladder.outputs, ladder.prices, ladder.liquidities
 
@@ -206,7 +207,7 @@ def _up(ladder: Ladder, keep: int, most: int, beyond: Quoter) -> Quoter:
             price, liquidity = prices[k], liquidities[k]
             moved = (left * keep // FEE_DENOMINATOR << 64) // liquidity
             out += (liquidity << 64) * moved // (price * (price + moved))
-        if not 0 < out <= U64_MAX:
+        if not 0 < out <= most_out:
             return beyond(amount)
         return out
 

@@ -26,12 +26,14 @@ from fillwright.venues.raydium_clmm.tick_arrays import (
     read_bitmap,
 )
 from fillwright.venues.raydium_clmm.tick_math import MAX_SQRT_PRICE, MAX_TICK, MIN_SQRT_PRICE, MIN_TICK, U128_MAX
-from fillwright.venues.token_program import MintInfo, decode_mint, pubkey_at
+from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
 
 VENUE_ID = "raydium_clmm"
 FEE_DENOMINATOR = 1_000_000
 SWAP_DISABLED = 1 << 4
 """Bit of `status`: `PoolStatusBitIndex::Swap`."""
+FROZEN = 255
+"""`status` of a pool whose vault a swap has emptied: everything is disabled."""
 
 ARRAYS_EACH_WAY = 9
 """How many arrays beyond the current one are worth keeping at hand for each direction."""
@@ -68,6 +70,8 @@ _FUND_FEES_1_AT = 1072
 _OPEN_TIME_AT = 1080
 _DYNAMIC_FEE_AT = 1096
 _DYNAMIC_FEE_END = 1176
+
+_NAMED_AT = (_CONFIG_AT, _MINT_0_AT, _MINT_1_AT, _VAULT_0_AT, _VAULT_1_AT)
 
 _REWARDS = 3
 _REWARD_BYTES = 169
@@ -119,6 +123,7 @@ class End(msgspec.Struct, frozen=True):
 class ClmmPool(msgspec.Struct, frozen=True):
     """A pool at one moment. `ticks` are all initialised ticks of the held arrays, ascending.
 
+    `balances` are the vaults', where those are at hand.
     Fees are in millionths: `trade_fee_rate` of the input; `protocol_fee_rate` and `fund_fee_rate` of that fee.
     `sqrt_price` is √(token 1 / token 0) in Q64.64, of base units.
     """
@@ -140,6 +145,7 @@ class ClmmPool(msgspec.Struct, frozen=True):
     trade_fee_rate: int
     protocol_fee_rate: int
     fund_fee_rate: int
+    bitmap: Bitmap
     arrays: tuple[TickArray, ...]
     ticks: tuple[int, ...]
     nets: tuple[int, ...]
@@ -149,6 +155,7 @@ class ClmmPool(msgspec.Struct, frozen=True):
     liquidity: int
     sqrt_price: int
     tick: int
+    balances: tuple[int, int] | None
     books: Books
 
     @property
@@ -171,7 +178,7 @@ def is_pool(account: Account) -> bool:
 
 
 def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
-    """Config, mints, bitmap extension and the tick arrays around the price: what `decode_pool` reads.
+    """Config, mints, vaults, bitmap extension and the tick arrays around the price: what `decode_pool` reads.
 
     The arrays are those known from the bitmaps in `accounts`, `ARRAYS_EACH_WAY` beyond the current one on each
     side. Nothing where the pool itself is not in `accounts`, or is none.
@@ -181,7 +188,7 @@ def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
         return ()
     data = account.data
     extension = extension_address(address)
-    found = [pubkey_at(data, at) for at in (_CONFIG_AT, _MINT_0_AT, _MINT_1_AT)]
+    found = [pubkey_at(data, at) for at in _NAMED_AT]
     found.append(extension)
     tick, tick_spacing = _i32(data, _TICK_AT), _u16(data, _TICK_SPACING_AT)
     if tick_spacing == 0 or not MIN_TICK <= tick <= MAX_TICK:
@@ -217,6 +224,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
     config = pubkey_at(data, _CONFIG_AT)
     trade_fee_rate, protocol_fee_rate, fund_fee_rate = _read_config(_required(accounts, config, "config"))
     mint_0, mint_1 = Mint(pubkey_at(data, _MINT_0_AT)), Mint(pubkey_at(data, _MINT_1_AT))
+    vault_0, vault_1 = pubkey_at(data, _VAULT_0_AT), pubkey_at(data, _VAULT_1_AT)
     books = _read_books(data)
     bitmap = _bitmap(address, data, tick_spacing, accounts)
     extension = extension_address(address)
@@ -229,8 +237,8 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         mint_1=mint_1,
         info_0=_read_mint(accounts, mint_0),
         info_1=_read_mint(accounts, mint_1),
-        vault_0=pubkey_at(data, _VAULT_0_AT),
-        vault_1=pubkey_at(data, _VAULT_1_AT),
+        vault_0=vault_0,
+        vault_1=vault_1,
         observation=pubkey_at(data, _OBSERVATION_AT),
         extension=None if _held(accounts, extension) is None else extension,
         decimals=(data[_DECIMALS_0_AT], data[_DECIMALS_1_AT]),
@@ -240,6 +248,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         trade_fee_rate=trade_fee_rate,
         protocol_fee_rate=protocol_fee_rate,
         fund_fee_rate=fund_fee_rate,
+        bitmap=bitmap,
         arrays=arrays,
         ticks=tuple(tick for array in arrays for tick in array.ticks),
         nets=tuple(net for array in arrays for net in array.nets),
@@ -249,6 +258,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         liquidity=_u128(data, _LIQUIDITY_AT),
         sqrt_price=sqrt_price,
         tick=tick,
+        balances=_read_balances(accounts, vault_0, vault_1),
         books=books,
     )
 
@@ -268,6 +278,8 @@ class _ArrayReader:
 
     def read(self, current: int) -> tuple[tuple[TickArray, ...], End, End]:
         """The held arrays, ascending, and what bounds them below and above."""
+        if not self._bitmap.covers(current):
+            return (), _UNKNOWN_BITMAP, _UNKNOWN_BITMAP
         middle: list[TickArray] = []
         if self._bitmap.holds(current):
             found = self._array(current)
@@ -335,6 +347,13 @@ def _read_mint(accounts: Accounts, mint: Mint) -> MintInfo:
     if info.has_transfer_hook:
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"{mint} has a transfer hook")
     return info
+
+
+def _read_balances(accounts: Accounts, vault_0: Address, vault_1: Address) -> tuple[int, int] | None:
+    held_0, held_1 = _held(accounts, vault_0), _held(accounts, vault_1)
+    if held_0 is None or held_1 is None:
+        return None
+    return decode_balance(held_0), decode_balance(held_1)
 
 
 def _read_books(data: bytes) -> Books:

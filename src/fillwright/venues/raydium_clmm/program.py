@@ -33,7 +33,7 @@ class RaydiumClmm:
         return layout.is_pool(account)
 
     def companions(self, address: Address, accounts: Accounts) -> tuple[Address, ...]:
-        """Config, mints, bitmap extension and the tick arrays around the price."""
+        """Config, mints, vaults, bitmap extension and the tick arrays around the price."""
         return layout.companions(address, accounts)
 
     def decode(self, address: Address, accounts: Accounts) -> ClmmPool:

@@ -13,8 +13,9 @@ import msgspec
 from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
-from fillwright.venues.raydium_clmm.layout import FEE_DENOMINATOR, SWAP_DISABLED, Books, ClmmPool, Reward
+from fillwright.venues.raydium_clmm.layout import FEE_DENOMINATOR, FROZEN, SWAP_DISABLED, Books, ClmmPool, Reward
 from fillwright.venues.raydium_clmm.swap_math import compute_step
+from fillwright.venues.raydium_clmm.tick_arrays import TICKS_PER_ARRAY, array_number
 from fillwright.venues.raydium_clmm.tick_math import (
     MAX_SQRT_PRICE,
     MIN_SQRT_PRICE,
@@ -23,7 +24,7 @@ from fillwright.venues.raydium_clmm.tick_math import (
     sqrt_price_at,
     tick_at,
 )
-from fillwright.venues.token_program import TransferFee
+from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TransferFee
 from fillwright.venues.venue import Fee, FeeKind, Quote, Swap
 
 LOWEST_PRICE = MIN_SQRT_PRICE + 1
@@ -76,9 +77,24 @@ def check_open(pool: ClmmPool, zero_for_one: bool, clock: ChainClock) -> None:
         raise QuoteRefused(Refusal.PAUSED, "swaps are disabled")
     if clock.unix_timestamp & U64_MAX <= pool.open_time:
         raise QuoteRefused(Refusal.NOT_OPEN, f"the pool opens after {pool.open_time}")
+    check_current_array(pool)
     if pool.sqrt_price <= LOWEST_PRICE if zero_for_one else pool.sqrt_price >= HIGHEST_PRICE:
         raise QuoteRefused(Refusal.LIQUIDITY_EXHAUSTED, "the price is at its bound")
     accrue_rewards(pool, clock)
+
+
+def check_current_array(pool: ClmmPool) -> None:
+    """Raise QuoteRefused `missing_account` where the array at the price is initialised, or may be, but not held.
+
+    A swap in either direction starts there. Rule: `get_first_initialized_tick_array`.
+    """
+    number = array_number(pool.tick, pool.tick_spacing)
+    if not pool.bitmap.covers(number):
+        raise QuoteRefused(Refusal.MISSING_ACCOUNT, "the bitmap extension, which covers the price, is missing")
+    start = number * TICKS_PER_ARRAY * pool.tick_spacing
+    held = bool(pool.arrays) and pool.arrays[0].start <= start <= pool.arrays[-1].start
+    if not held and pool.bitmap.holds(number):
+        raise QuoteRefused(Refusal.MISSING_ACCOUNT, f"the tick array at {start} is missing")
 
 
 def quote(pool: ClmmPool, swap: Swap, clock: ChainClock) -> Quote:
@@ -92,11 +108,15 @@ def apply(pool: ClmmPool, swap: Swap, clock: ChainClock) -> tuple[Quote, ClmmPoo
     side = side_of(pool, swap.input_mint, clock)
     run = _run_of(pool, side, swap, clock)
     quoted = _quote_of(pool, side, swap, run)
+    balances = _balances_after(pool, run, side.zero_for_one)
+    emptied = balances is not None and balances[1 if side.zero_for_one else 0] == 0
     moved = msgspec.structs.replace(
         pool,
         liquidity=run.liquidity,
         sqrt_price=run.sqrt_price,
         tick=run.tick,
+        balances=balances,
+        status=FROZEN if emptied else pool.status,
         books=_booked(pool, run, side.zero_for_one, accrue_rewards(pool, clock)),
     )
     return quoted, moved
@@ -119,7 +139,8 @@ def _run_of(pool: ClmmPool, side: Side, swap: Swap, clock: ChainClock) -> Run:
 
 
 def _quote_of(pool: ClmmPool, side: Side, swap: Swap, run: Run) -> Quote:
-    """`run` from the wallet's point of view. Raises QuoteRefused where the totals overflow."""
+    """`run` from the wallet's point of view. Raises QuoteRefused where a total or a vault can't take it."""
+    _balances_after(pool, run, side.zero_for_one)
     _booked(pool, run, side.zero_for_one, pool.books.rewards)
     if swap.mode is SwapMode.EXACT_IN:
         paid = swap.amount
@@ -258,6 +279,26 @@ def _accrued(reward: Reward, now: int, liquidity: int) -> Reward:
         if growth > U128_MAX or emitted > U64_MAX:
             raise QuoteRefused(Refusal.ARITHMETIC, "a reward's total overflows")
     return msgspec.structs.replace(reward, last_update_time=until, growth_x64=growth, total_emitted=emitted)
+
+
+def _balances_after(pool: ClmmPool, run: Run, zero_for_one: bool) -> tuple[int, int] | None:
+    """The vaults' balances after `run`. Raises QuoteRefused where the token program would not transfer.
+
+    SPL Token adds unchecked, relying on a mint's supply to fit 64 bits; Token-2022 checks.
+    """
+    if pool.balances is None:
+        return None
+    added, taken = (0, 1) if zero_for_one else (1, 0)
+    after = [*pool.balances]
+    after[added] += run.amount_in
+    after[taken] -= run.amount_out
+    if after[taken] < 0:
+        raise QuoteRefused(Refusal.LIQUIDITY_EXHAUSTED, "the vault holds less than the output")
+    if after[added] > U64_MAX:
+        if (pool.info_0 if zero_for_one else pool.info_1).program == TOKEN_2022_PROGRAM:
+            raise QuoteRefused(Refusal.AMOUNT_TOO_LARGE, "the vault would exceed 2^64 - 1")
+        after[added] &= U64_MAX
+    return after[0], after[1]
 
 
 def _booked(pool: ClmmPool, run: Run, zero_for_one: bool, rewards: tuple[Reward, ...]) -> Books:

@@ -76,9 +76,13 @@ class Bitmap(msgspec.Struct, frozen=True):
     highest: int
     complete: bool
 
+    def covers(self, number: int) -> bool:
+        """Whether it is known if array `number` is initialised."""
+        return self.lowest <= number <= self.highest
+
     def holds(self, number: int) -> bool:
         """Whether array `number` is initialised, as far as is known."""
-        return self.lowest <= number <= self.highest and bool(self.bits >> number - self.lowest & 1)
+        return self.covers(number) and bool(self.bits >> number - self.lowest & 1)
 
     def above(self, number: int) -> Iterator[int]:
         """The initialised arrays above `number`, nearest first."""
