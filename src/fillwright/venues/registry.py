@@ -10,6 +10,7 @@ from fillwright.venues.venue import AnyVenue, Registry
 _FOLDERS = (
     "raydium_amm_v4",
     "raydium_cpmm",
+    "raydium_clmm",
     "meteora_dlmm",
     "meteora_damm_v1",
     "meteora_damm_v2",
