@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 from fillwright.domain.accounts import Address, ChainClock, Mint
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.market.snapshot import Snapshot, pair_of, venue_for
 from fillwright.routing.curves import Curve, curve_of
 from fillwright.routing.timing import Span, unchanged_span
-from fillwright.venues.venue import AnyVenue, CurveSegment, Pool, Quoter
+from fillwright.venues.venue import AnyVenue, CurveSegment, Pool, Quote, Quoter, Swap
 
 LEVELS = (12, 96, 768, 16_384)
 """How many segments of a pool are looked at: more only where a query gets to the end of fewer."""
@@ -84,12 +85,29 @@ class Side:
                 return curve
         return curve
 
+    def capped_out(self, x: float) -> float:
+        """The output for `x`, or for as much of it as the pool is seen to take in few segments."""
+        curve = self.curve(0)
+        return curve.out(min(x, curve.xs[-1]))
+
+    def input_for(self, y: float) -> float:
+        """The input whose output is `y`; infinite where the pool does not have that much."""
+        for level in range(len(LEVELS)):
+            curve = self.curve(level)
+            if curve.ended or curve.ys[-1] >= y:
+                break
+        return curve.input_for(y)
+
     def exact(self, amount: int) -> int:
         """The exact output for `amount`. Raises QuoteRefused."""
         quoter = self._quoter
         if quoter is None:
             quoter = self._quoter = self.venue.quoter(self.pool, self.input_mint, self._clock)
         return quoter(amount)
+
+    def quote_out(self, amount: int) -> Quote:
+        """The exact outcome of buying `amount`. Raises QuoteRefused."""
+        return self.venue.quote(self.pool, Swap(self.input_mint, SwapMode.EXACT_OUT, amount), self._clock)
 
     def exact_or_zero(self, amount: int) -> int:
         """The exact output, 0 where the pool refuses: for comparing, where a refusal is no best answer."""
