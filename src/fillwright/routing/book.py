@@ -27,7 +27,7 @@ MAX_DIRECTIONS = 200_000
 class Side:
     """One pool in one direction, at one version and time span. Levels never change once worked out."""
 
-    __slots__ = ("_clock", "_curves", "_quoter", "_segments", "_source", "dex", "input_mint", "pool", "price", "venue")
+    __slots__ = ("_clock", "_curves", "_quoter", "_segments", "_source", "depth", "dex", "input_mint", "pool", "price", "venue")
 
     def __init__(self, pool: Pool, input_mint: Mint, clock: ChainClock) -> None:
         self.pool = pool
@@ -41,6 +41,7 @@ class Side:
         self._curves: list[Curve | None] = [None] * len(LEVELS)
         curve = self.curve(0)
         self.price = curve.ps[0] if curve.ps else 0.0
+        self.depth = curve.ys[-1]
 
     @property
     def address(self) -> Address:
@@ -153,7 +154,7 @@ class Book:
         return side
 
     def sides(self, input_mint: Mint, output_mint: Mint) -> list[Side]:
-        """All pools of the pair in this direction, by address. Do not change the list."""
+        """All pools of the pair in this direction, best marginal price first. Do not change the list."""
         key = (input_mint, output_mint)
         found = self._pairs.get(key)
         if found is not None and found[0] == self.stamp:
@@ -161,11 +162,15 @@ class Book:
         snapshot = self.snapshot
         pools = snapshot.pools
         addresses = snapshot.by_pair.get(pair_of(input_mint, output_mint), ())
-        sides = [self.side(pools[address], input_mint) for address in addresses]
+        sides = sorted((self.side(pools[address], input_mint) for address in addresses), key=_by_price)
         if found is not None and len(found[1]) == len(sides) and all(map(_same, found[1], sides)):
             sides = found[1]
         self._pairs[key] = (self.stamp, sides)
         return sides
+
+
+def _by_price(side: Side) -> tuple[float, str]:
+    return -side.price, side.pool.address
 
 
 def _same(first: Side, second: Side) -> bool:

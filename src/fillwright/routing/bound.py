@@ -1,13 +1,13 @@
 """The weak-duality bound of an order: no route over its field gives more, however many legs it has.
 
 For any price λ of input: out <= λ·X + Σ over pools and paths of max over x of (out(x) - λ·x). In: the order and its
-field. Out: the bound at the price of the unlimited direct optimum, rounded up, with a margin for the curves' own
+field. Out: the bound at the marginal price of the best plan, rounded up, with a margin for the curves' own
 errors. A path counts with all pools of each hop in parallel.
 """
 
 from __future__ import annotations
 
-from math import ceil, inf
+from math import ceil, inf, prod, sqrt
 
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.orders import OrderSpec
@@ -19,24 +19,33 @@ CURVE_ERROR = 2e-9
 """How far curves are from exact quotes, relatively; and a unit per pool for rounding."""
 
 
-def output_bound(spec: OrderSpec, field: Field) -> int | None:
-    """An upper bound of the output for exact-in; None for exact-out."""
+def output_bound(spec: OrderSpec, field: Field, price: float) -> int | None:
+    """An upper bound of the output for exact-in, at marginal price `price`; None for exact-out."""
     if spec.mode is not SwapMode.EXACT_IN:
         return None
-    x = float(spec.amount)
-    direct = merged([side.covering(x) for side in field.direct]) if field.direct else Curve()
-    paths = [_whole(field, path, x) for path in field.paths]
-    everything = merged([curve for curve in (direct, *paths) if curve.ps]) if direct.ps or paths else Curve()
-    s = everything.s_at(min(x, everything.capacity)) if everything.ps else inf
-    price = 1.0 / (s * s) if s < inf else 0.0
-    bound = price * x + direct.gain_at(price) + sum(path.gain_at(price) for path in paths)
+    s = 1.0 / sqrt(price) if price > 0.0 else inf
+    bound = price * spec.amount
+    bound += sum(side.known_to(s).gain_at(price) for side in field.direct if side.price > price)
+    bound += sum(_whole(field, path, s).gain_at(price) for path in field.paths if _rate(field, path) > price)
     return ceil(bound * (1.0 + CURVE_ERROR)) + len(field.pools())
 
 
-def _whole(field: Field, path: Path, x: float) -> Curve:
-    curve: Curve | None = None
+def _rate(field: Field, path: Path) -> float:
+    rate = 1.0
     for source, target in zip(path, path[1:], strict=False):
-        stage = merged([side.covering(x) for side in field.sides(source, target)])
-        curve = stage if curve is None else composed(curve, stage)
-        x = curve.ys[-1]
+        rate *= max((side.price for side in field.sides(source, target)), default=0.0)
+    return rate
+
+
+def _whole(field: Field, path: Path, s: float) -> Curve:
+    """The path with all pools of each hop, down to the marginal price 1/s²: no hop is used below its share of it."""
+    hops = list(zip(path, path[1:], strict=False))
+    best = [max(side.price for side in field.sides(*hop)) for hop in hops]
+    rate = prod(best)
+    curve: Curve | None = None
+    for hop, price in zip(hops, best, strict=True):
+        # The other hops pay their best price at most.
+        floor = s * sqrt(rate / price)
+        stage = merged([side.known_to(floor) for side in field.sides(*hop) if side.price * floor * floor > 1.0])
+        curve = stage if curve is None else composed(curve, stage, until=s if hop == hops[-1] else inf)
     return curve if curve is not None else Curve()

@@ -223,31 +223,64 @@ def merged(curves: Sequence[Curve], limit: float = inf) -> Curve:
     return total
 
 
-def composed(first: Curve, second: Curve, kept: float = 1.0) -> Curve:
-    """`second` fed with the share `kept` of what `first` gives: p = p₁·k·p₂ and q = q₁ + q₂·p₁·k, piece by piece."""
+def composed(
+    first: Curve, second: Curve, kept: float = 1.0, *, limit: float = inf, until: float = inf
+) -> Curve:
+    """`second` fed with the share `kept` of what `first` gives: p = p₁·k·p₂ and q = q₁ + q₂·p₁·k, piece by piece.
+
+    Drawn up to an input of `limit` and down to the marginal price 1/until².
+    """
     series = Curve()
-    series.ended = first.ended and second.ended
-    j, used = 0, 0.0
-    for i, p in enumerate(first.ps):
-        q, left = first.qs[i], first.xs[i + 1] - first.xs[i]
+    xs, ys, ps, qs, ss, es = series.xs, series.ys, series.ps, series.qs, series.ss, series.es
+    p2s, q2s, x2s = second.ps, second.qs, second.xs
+    pieces = len(p2s)
+    x = y = end = used = 0.0
+    j = 0
+    for p, q, start, stop in zip(first.ps, first.qs, first.xs, first.xs[1:], strict=False):
+        left = stop - start
         p *= kept
         while left > 0.0:
-            if j >= len(second.ps):
+            if j == pieces:
                 series.ended = second.ended
                 return series
-            room = second.xs[j + 1] - second.xs[j] - used
-            scale = 1.0 + second.qs[j] * used
-            p2, q2 = second.ps[j] / (scale * scale), second.qs[j] / scale
+            room = x2s[j + 1] - x2s[j] - used
+            scale = 1.0 + q2s[j] * used
+            p2, q2 = p2s[j] / (scale * scale), q2s[j] / scale
             fed = p * left / (1.0 + q * left)
-            cap = left
-            if fed > room:
+            crosses = fed > room
+            if crosses:
                 # y = p·u / (1 + q·u)  <=>  u = y / (p - q·y)
                 cap = min(room / (p - q * room), left)
                 j, used = j + 1, 0.0
             else:
+                cap = left
                 used += fed
             if cap > 0.0:
-                series.add(p * p2, q + q2 * p, cap)
+                total_p, total_q = p * p2, q + q2 * p
+                s = 1.0 / sqrt(total_p)
+                if s < end:
+                    s = end
+                    total_p = 1.0 / (s * s)
+                fall = total_q * cap
+                if fall < FLAT:
+                    total_q, end = 0.0, s
+                    y += total_p * cap
+                else:
+                    end = s * (1.0 + fall)
+                    y += total_p * cap / (1.0 + fall)
+                x += cap
+                ps.append(total_p)
+                qs.append(total_q)
+                ss.append(s)
+                es.append(end)
+                xs.append(x)
+                ys.append(y)
+                if x >= limit or end >= until:
+                    series.ended = False
+                    return series
+            if not crosses:
+                break
             scale = 1.0 + q * cap
-            p, q, left = p / (scale * scale), q / scale, left - cap if fed > room else 0.0
+            p, q, left = p / (scale * scale), q / scale, left - cap
+    series.ended = first.ended and second.ended
     return series

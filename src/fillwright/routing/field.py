@@ -25,6 +25,7 @@ MAX_PER_HOP = 6
 _BEST_EXACT = 4
 _LAMPORT_PROBE = 10_000_000
 _WIDEST = (1.0, 0.3, 0.1)
+_PER_SIZE = 3
 
 
 class Field(NamedTuple):
@@ -164,11 +165,11 @@ def hop_tolerance_bps(spec: OrderSpec, terms: RoutingTerms) -> int:
 
 
 def _best_price(sides: Iterable[Side]) -> float:
-    return max((side.price for side in sides), default=0.0)
+    return next((side.price for side in sides), 0.0)
 
 
 def _best_direct(sides: list[Side], splitter: Splitter, spec: OrderSpec, x: float) -> list[Side]:
-    """The pools that gain most at the unlimited optimum, and those that are best alone, in exact integers."""
+    """By address: the pools that gain most at the unlimited optimum, and the best alone, in exact integers."""
     if len(sides) <= MAX_DIRECT:
         return sides
     s = splitter.split(x).s
@@ -188,11 +189,23 @@ def _best_of_hop(sides: list[Side], x: float) -> list[Side]:
         return sides
     chosen: dict[Address, None] = {}
     for part in _WIDEST:
-        for side in _top(sides, lambda side, size=x * part: side.capped_out(size), 3):  # type: ignore[misc]
+        for side in _best_at(sides, x * part):
             chosen[side.address] = None
-    deepest = max(sides, key=lambda side: (side.curve(0).capacity * side.price, side.address))
+    deepest = max(sides, key=lambda side: side.depth)
     kept = {deepest.address, *list(chosen)[:MAX_PER_HOP]}
     return [side for side in sides if side.address in kept]
+
+
+def _best_at(sides: list[Side], x: float) -> list[Side]:
+    """The _PER_SIZE best at `x`, best first; `sides` are in order of marginal price."""
+    best: list[tuple[float, Side]] = []
+    for side in sides:
+        if len(best) == _PER_SIZE and side.price * x <= best[-1][0]:
+            break
+        best.append((side.capped_out(x), side))
+        best.sort(key=lambda item: -item[0])
+        del best[_PER_SIZE:]
+    return [side for _, side in best]
 
 
 def _top(sides: list[Side], key: Callable[[Side], float], most: int) -> list[Side]:

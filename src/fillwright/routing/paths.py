@@ -40,13 +40,17 @@ class Graph:
 
 
 def best_single(sides: Iterable[Side], x: float) -> tuple[float, Side | None]:
-    """The largest output that one pool gives for `x`, and which; (0, None) where none takes that much."""
+    """The largest output that one pool gives for `x`, and which; (0, None) where none takes that much.
+
+    `sides` are in order of marginal price, so the search ends where no price can reach what was found.
+    """
     best, chosen = 0.0, None
     for side in sides:
-        if side.price * x > best:
-            out = _out(side, x, best)
-            if out > best:
-                best, chosen = out, side
+        if side.price * x <= best:
+            break
+        out = _out(side, x, best)
+        if out > best:
+            best, chosen = out, side
     return best, chosen
 
 

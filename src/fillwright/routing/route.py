@@ -71,14 +71,14 @@ class Router:
         """Route `spec` over a field of `snapshot`."""
         swap = Swap(spec.input_mint, spec.mode, spec.amount)
         candidates = tuple(ask(side.pool, swap, snapshot.clock) for side in field.direct)
-        choices = self._solver.choose(spec, field, snapshot.clock, terms)
+        choices, price = self._solver.choose(spec, field, snapshot.clock, terms)
         decision = Decision(
             candidates,
             None,
             _no_route(candidates, field),
             snapshot.slot,
             best_single=_best(spec, candidates),
-            bound=output_bound(spec, field),
+            bound=output_bound(spec, field, price),
             terms=terms,
             lamport_price=field.lamport_price,
             field=tuple(sorted(field.pools())),

@@ -25,6 +25,7 @@ BELOW_SINGLE = 1.02
 MAX_TRIES = 6
 """Additions tried out per leg."""
 MAX_PLANS = 6
+MAX_STARTS = 2
 MAX_HOP_POOLS = 12
 """Pools of one hop that are looked at for an addition."""
 _TINY = 1e-12
@@ -109,7 +110,7 @@ class Search:
         if curve is None:
             for hop in range(len(chain.hops)):
                 stage = self.hop_curve(chain, hop)
-                curve = stage if curve is None else composed(curve, stage, self._kept)
+                curve = stage if curve is None else composed(curve, stage, self._kept, limit=self._x)
             if curve is None:
                 raise ValueError("a chain without hops")
             self._curves[chain.hops] = curve
@@ -121,7 +122,8 @@ class Search:
         key = (sides,)
         curve = self._curves.get(key)
         if curve is None:
-            curve = merged([self.side_curve(chain.path, hop, side) for side in sides])
+            limit = self._into(chain.path, hop)
+            curve = merged([self.side_curve(chain.path, hop, side) for side in sides], limit)
             self._curves[key] = curve
         return curve
 
@@ -148,13 +150,11 @@ class Search:
         return floor
 
     def _into(self, path: Path, hop: int) -> float:
-        """The input of a hop if the whole order went this way, through the best pool of each hop."""
-        if hop == 0:
-            return self._x
-        into = self._into(path, hop - 1)
-        out, _ = best_single(self._sides(path[hop - 1], path[hop]), into)
-        # Parallel pools give a little more than one.
-        return out * self._kept * BELOW_SINGLE or into
+        """More than the input of a hop if the whole order went this way, at the best price of each hop before."""
+        into = self._x
+        for at in range(hop):
+            into *= self._sides(path[at], path[at + 1])[0].price * self._kept
+        return into
 
     def _direct_subset(self) -> Valued | None:
         """The best direct pools, as many as may be: exact for the curves."""
@@ -197,15 +197,37 @@ class Search:
     def _chain_gain(self, chain: Chain, s: float) -> float:
         """An upper bound on what adding the chain gains where the marginal price is 1/s²."""
         price = 0.0 if s == inf else 1.0 / (s * s)
+        if self._rate(chain) <= price:
+            return 0.0
         return self.curve(chain).gain_at(price) - sum(self._limits.leg_cost(side) for side in plan_sides((chain,)))
 
+    def _rate(self, chain: Chain) -> float:
+        """The chain's marginal price before anything is swapped."""
+        rate = 1.0 / self._kept
+        for hop in chain.hops:
+            rate *= max(side.price for side in hop) * self._kept
+        return rate
+
+    def _single_out(self, chain: Chain) -> float:
+        """What single pools give, net of their cost; nothing where one of them does not take it all."""
+        x = self._x / self._kept
+        for hop, (side,) in enumerate(chain.hops):
+            x = self.side_curve(chain.path, hop, side).out(x * self._kept)
+        return x - sum(map(self._limits.leg_cost, plan_sides((chain,)))) if x > 0.0 else 0.0
+
     def _starts(self, chains: Sequence[Chain]) -> list[Valued]:
-        """The two best plans of one path through single pools."""
-        singles: list[Plan] = [(chain,) for chain in chains]
-        singles += [(Chain(self._direct, ((side,),)),) for side in self._sides(*self._direct)]
-        valued = [value for plan in singles if self._limits.fits(plan) and (value := self.value(plan)) is not None]
-        valued.sort(key=lambda item: -item.net)
-        return valued[:2]
+        """The best plans of one path through single pools."""
+        singles = [*chains, *(Chain(self._direct, ((side,),)) for side in self._sides(*self._direct))]
+        ranked = sorted(((self._single_out(chain), -at) for at, chain in enumerate(singles)), reverse=True)
+        found: list[Valued] = []
+        for _, at in ranked:
+            plan = (singles[-at],)
+            valued = self.value(plan) if self._limits.fits(plan) else None
+            if valued is not None:
+                found.append(valued)
+                if len(found) == MAX_STARTS:
+                    break
+        return found
 
     def _grow(self, start: Valued, chains: Sequence[Chain]) -> Valued:
         best = start

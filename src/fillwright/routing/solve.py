@@ -7,6 +7,7 @@ same arguments give the same choice. Must not: look at pools outside the field.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import NamedTuple
 
 from fillwright.domain.accounts import ChainClock, Mint
@@ -45,12 +46,15 @@ class Solver:
     def __init__(self, loads: Loads) -> None:
         self._loads = loads
 
-    def choose(self, spec: OrderSpec, field: Field, clock: ChainClock, terms: RoutingTerms) -> list[Choice]:
-        """Everything executable that was found, best first; of equals, the one with fewer legs."""
+    def choose(
+        self, spec: OrderSpec, field: Field, clock: ChainClock, terms: RoutingTerms
+    ) -> tuple[list[Choice], float]:
+        """Everything executable that was found, best first (of equals, the one with fewer legs); and the marginal
+        price of the best plan, 0 where there is none."""
         job = _Job(spec, field, clock, terms, self._loads)
         choices = [*job.singles(), *job.plans()]
         choices.sort(key=lambda choice: (-choice.net, len(choice.finished.legs), _addresses(choice.finished)))
-        return choices
+        return choices, job.price
 
 
 def _addresses(finished: Finished) -> tuple[str, ...]:
@@ -66,6 +70,7 @@ class _Job:
         self.clock = clock
         self.terms = terms
         self.loads = loads
+        self.price = 0.0
         self.exact_in = spec.mode is SwapMode.EXACT_IN
         self.tolerance_bps = hop_tolerance_bps(spec, terms)
 
@@ -92,11 +97,14 @@ class _Job:
     def plans(self) -> list[Choice]:
         """The best plans of several legs or hops that fit one transaction."""
         most = max_legs(self.spec, self.terms)
-        if self.field.x <= 0.0 or (most < 2 and not self.field.paths):
+        if not 0.0 < self.field.x < inf:
             return []
         for legs in range(most, 0, -1):
             search = self._search(legs)
-            found = [choice for valued in search.plans() for choice in self._finished(search, valued.plan)]
+            plans = search.plans()
+            if plans and not self.price:
+                self.price = 1.0 / (plans[0].s * plans[0].s)
+            found = [choice for valued in plans for choice in self._finished(search, valued.plan)]
             fitting = [choice for choice in found if choice.size is not None and choice.size.fits(self.terms)]
             if fitting or not found:
                 return fitting
