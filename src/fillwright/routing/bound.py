@@ -7,6 +7,7 @@ errors. A path counts with all pools of each hop in parallel.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import ceil, inf, prod, sqrt
 
 from fillwright.domain.amounts import SwapMode
@@ -32,14 +33,14 @@ def output_bound(spec: OrderSpec, field: Field, price: float) -> int | None:
 
 def _rate(field: Field, path: Path) -> float:
     rate = 1.0
-    for source, target in zip(path, path[1:], strict=False):
+    for source, target in pairwise(path):
         rate *= max((side.price for side in field.sides(source, target)), default=0.0)
     return rate
 
 
 def _whole(field: Field, path: Path, s: float) -> Curve:
     """The path with all pools of each hop, down to the marginal price 1/s²: no hop is used below its share of it."""
-    hops = list(zip(path, path[1:], strict=False))
+    hops = list(pairwise(path))
     best = [max(side.price for side in field.sides(*hop)) for hop in hops]
     rate = prod(best)
     curve: Curve | None = None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 from fillwright.domain.accounts import WRAPPED_SOL, Address, Mint
@@ -26,6 +28,7 @@ _BEST_EXACT = 4
 _LAMPORT_PROBE = 10_000_000
 _WIDEST = (1.0, 0.3, 0.1)
 _PER_SIZE = 3
+_ROOM = 1.02
 
 
 class Field(NamedTuple):
@@ -68,13 +71,16 @@ class Survey:
         splitter = Splitter(everyone)
         x = float(spec.amount) if exact_in else splitter.input_for(float(spec.amount))
         direct = _best_direct(everyone, splitter, spec, x)
-        hops = max_hops(spec, terms)
         paths: list[Path] = []
-        if hops > 1 and (exact_in or not direct):
-            paths = self._paths(spec, terms, pick, x if exact_in else 0.0, hops)
+        if max_hops(spec, terms) > 1:
+            if x == inf:
+                x = self._input_through_paths(spec, terms, pick)
+            if exact_in or not everyone or splitter.capacity() < x:
+                paths = self._paths(spec, terms, pick, x)
         by_pair = {(source, target): direct}
         for path in paths:
-            self._gather(path, by_pair, pick, x if exact_in else 0.0)
+            self._gather(path, by_pair, pick, x)
+        x = x if x < inf else 0.0
         costs_in = target if exact_in else source
         return Field(direct, by_pair, paths, self.lamport_price(costs_in), x)
 
@@ -99,10 +105,20 @@ class Survey:
             self._graph = Graph(by_pair)
         return self._graph
 
-    def _paths(self, spec: OrderSpec, terms: RoutingTerms, pick: _Pick, x: float, hops: int) -> list[Path]:
+    def _paths(self, spec: OrderSpec, terms: RoutingTerms, pick: _Pick, x: float) -> list[Path]:
         kept = 1.0 - hop_tolerance_bps(spec, terms) / 10_000
         finder = PathFinder(self.graph(), pick.sides, pick.price if pick.restricted else self._price)
-        return finder.best(spec.input_mint, spec.output_mint, x or 1.0, hops, kept)
+        return finder.best(spec.input_mint, spec.output_mint, x, max_hops(spec, terms), kept)
+
+    def _input_through_paths(self, spec: OrderSpec, terms: RoutingTerms, pick: _Pick) -> float:
+        """About the input for which the best path gives an exact-out's output; 0 where none does."""
+        wanted, best = float(spec.amount), inf
+        for path in self._paths(spec, terms, pick, 1.0):
+            needed = wanted
+            for source, target in reversed(list(pairwise(path))):
+                needed = min((side.input_for(needed) for side in pick.sides(source, target)), default=inf)
+            best = min(best, needed)
+        return best * _ROOM if best < inf else 0.0
 
     def _price(self, source: Mint, target: Mint) -> float:
         key = (source, target)

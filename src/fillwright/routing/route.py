@@ -64,8 +64,12 @@ class Router:
 
     def decide(self, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
         """Route `spec` over `snapshot`."""
+        return self.decide_on(spec, self.field(spec, snapshot, terms), snapshot, terms)
+
+    def field(self, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Field:
+        """What a decision on `spec` is taken from."""
         self._book.open(snapshot)
-        return self.decide_on(spec, self._survey.field(spec, terms), snapshot, terms)
+        return self._survey.field(spec, terms)
 
     def decide_on(self, spec: OrderSpec, field: Field, snapshot: Snapshot, terms: RoutingTerms) -> Decision:
         """Route `spec` over a field of `snapshot`."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import NamedTuple
 
+from fillwright.domain.accounts import Address
 from fillwright.routing.book import Side
 from fillwright.routing.curves import Curve, composed, merged
 from fillwright.routing.paths import Path, Sides, best_single
@@ -285,7 +286,7 @@ class Search:
                     gain = self.side_curve(self._direct, 0, side).gain_at(price) - self._limits.leg_cost(side)
                     yield gain, (*now.plan, Chain(self._direct, ((side,),)))
 
-    def _wider_hops(self, chain: Chain, s: float, used: set[str]) -> list[tuple[int, Side, float]]:
+    def _wider_hops(self, chain: Chain, s: float, used: set[Address]) -> list[tuple[int, Side, float]]:
         """(hop, side, upper bound of its gain), from the prices of the tokens on the chain's path."""
         curves = [self.hop_curve(chain, hop) for hop in range(len(chain.hops))]
         fed, marginals = self.curve(chain).x_at(s), []

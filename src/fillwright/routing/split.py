@@ -108,13 +108,18 @@ class Splitter:
         same = len(sides) == len(self.sides) and all(a is b for a, b in zip(sides, self.sides, strict=True))
         return self if same else Splitter(sides)
 
+    def _level(self, level: int) -> _Merged:
+        merged = self._merged[level]
+        if merged is None:
+            merged = self._merged[level] = _Merged([side.curve(level) for side in self.sides])
+        return merged
+
     def _at(self, x: float) -> _Merged:
-        for level in range(len(LEVELS)):
-            merged = self._merged[level]
-            if merged is None:
-                merged = self._merged[level] = _Merged([side.curve(level) for side in self.sides])
+        merged = self._level(0)
+        for level in range(1, len(LEVELS)):
             if x <= merged.xs[-1] or merged.horizon == inf:
                 break
+            merged = self._level(level)
         return merged
 
     def capacity(self) -> float:
@@ -155,12 +160,11 @@ class Splitter:
 
     def input_for(self, y: float) -> float:
         """The least input that gives `y` together; infinite where the pools don't have that much."""
-        merged = self._at(0.0)
-        for level in range(len(LEVELS)):
-            merged = self._merged[level] or _Merged([side.curve(level) for side in self.sides])
-            self._merged[level] = merged
+        merged = self._level(0)
+        for level in range(1, len(LEVELS)):
             if y <= merged.ys[-1] or merged.horizon == inf:
                 break
+            merged = self._level(level)
         i = bisect_right(merged.ys, y) - 1
         if i >= len(merged.ss):
             return merged.xs[-1] if merged.ss and y <= merged.ys[-1] else inf
