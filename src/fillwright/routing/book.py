@@ -12,7 +12,7 @@ from itertools import islice
 
 from fillwright.domain.accounts import Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
-from fillwright.domain.errors import QuoteRefused
+from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.market.snapshot import Snapshot, pair_of, venue_for
 from fillwright.routing.curves import Curve, curve_of
 from fillwright.routing.timing import Span, unchanged_span
@@ -27,7 +27,20 @@ MAX_DIRECTIONS = 200_000
 class Side:
     """One pool in one direction, at one version and time span. Levels never change once worked out."""
 
-    __slots__ = ("_clock", "_curves", "_quoter", "_segments", "_source", "depth", "dex", "input_mint", "pool", "price", "venue")
+    __slots__ = (
+        "_clock",
+        "_curves",
+        "_quoter",
+        "_segments",
+        "_sells_exactly",
+        "_source",
+        "depth",
+        "dex",
+        "input_mint",
+        "pool",
+        "price",
+        "venue",
+    )
 
     def __init__(self, pool: Pool, input_mint: Mint, clock: ChainClock) -> None:
         self.pool = pool
@@ -36,6 +49,7 @@ class Side:
         self.dex = self.venue.dex
         self._clock = clock
         self._quoter: Quoter | None = None
+        self._sells_exactly: bool | None = None
         self._segments: list[CurveSegment] = []
         self._source: Iterator[CurveSegment] | None = None
         self._curves: list[Curve | None] = [None] * len(LEVELS)
@@ -109,6 +123,19 @@ class Side:
     def quote_out(self, amount: int) -> Quote:
         """The exact outcome of buying `amount`. Raises QuoteRefused."""
         return self.venue.quote(self.pool, Swap(self.input_mint, SwapMode.EXACT_OUT, amount), self._clock)
+
+    @property
+    def sells_exactly(self) -> bool:
+        """Whether the program has exact-out swaps."""
+        known = self._sells_exactly
+        if known is None:
+            try:
+                self.quote_out(1)
+                known = True
+            except QuoteRefused as error:
+                known = error.reason is not Refusal.UNSUPPORTED_MODE
+            self._sells_exactly = known
+        return known
 
     def exact_or_zero(self, amount: int) -> int:
         """The exact output, 0 where the pool refuses: for comparing, where a refusal is no best answer."""

@@ -223,9 +223,7 @@ def merged(curves: Sequence[Curve], limit: float = inf) -> Curve:
     return total
 
 
-def composed(
-    first: Curve, second: Curve, kept: float = 1.0, *, limit: float = inf, until: float = inf
-) -> Curve:
+def composed(first: Curve, second: Curve, kept: float = 1.0, *, limit: float = inf, until: float = inf) -> Curve:
     """`second` fed with the share `kept` of what `first` gives: p = p₁·k·p₂ and q = q₁ + q₂·p₁·k, piece by piece.
 
     Drawn up to an input of `limit` and down to the marginal price 1/until².

@@ -32,7 +32,8 @@ _ROOM = 1.02
 
 
 class Field(NamedTuple):
-    """`direct` and the pools on `paths` by pair and direction; `lamport_price` is a lamport in the token that
+    """`direct`: the pools of the pair, those included that can only refuse; `by_pair`: what a search may use, by
+    pair and direction; `lamport_price` is a lamport in the token that
     costs are counted in. `x`: the input, for exact-out an estimate (0: there is none)."""
 
     direct: list[Side]
@@ -46,7 +47,8 @@ class Field(NamedTuple):
 
     def pools(self) -> dict[Address, Side]:
         """One side of each pool of the field."""
-        return {side.address: side for sides in self.by_pair.values() for side in sides}
+        found = {side.address: side for sides in self.by_pair.values() for side in sides}
+        return found | {side.address: side for side in self.direct}
 
     def cost(self, lamports: int) -> int:
         """Lamports in the token that costs are counted in, rounded up."""
@@ -67,17 +69,18 @@ class Survey:
         pick = _Pick(self._book, spec)
         source, target = spec.input_mint, spec.output_mint
         everyone = pick.sides(source, target)
+        listed = pick.allowed_sides(source, target)
         exact_in = spec.mode is SwapMode.EXACT_IN
         splitter = Splitter(everyone)
         x = float(spec.amount) if exact_in else splitter.input_for(float(spec.amount))
-        direct = _best_direct(everyone, splitter, spec, x)
+        direct = _best_direct(listed, splitter, spec, x)
         paths: list[Path] = []
         if max_hops(spec, terms) > 1:
             if x == inf:
                 x = self._input_through_paths(spec, terms, pick)
             if exact_in or not everyone or splitter.capacity() < x:
                 paths = self._paths(spec, terms, pick, x)
-        by_pair = {(source, target): direct}
+        by_pair = {(source, target): [side for side in direct if exact_in or side.sells_exactly]}
         for path in paths:
             self._gather(path, by_pair, pick, x)
         x = x if x < inf else 0.0
@@ -146,7 +149,9 @@ class _Pick:
     def __init__(self, book: Book, spec: OrderSpec) -> None:
         self._book = book
         self._spec = spec
-        self.restricted = bool(spec.venues or spec.exclude_venues or spec.pools or spec.exclude_pools)
+        self._exact_out = spec.mode is SwapMode.EXACT_OUT
+        self._listed = bool(spec.venues or spec.exclude_venues or spec.pools or spec.exclude_pools)
+        self.restricted = self._exact_out or self._listed
         self._known: dict[tuple[Mint, Mint], list[Side]] = {}
 
     def sides(self, source: Mint, target: Mint) -> list[Side]:
@@ -155,9 +160,14 @@ class _Pick:
         key = (source, target)
         found = self._known.get(key)
         if found is None:
-            found = [side for side in self._book.sides(source, target) if allowed(self._spec, side.pool)]
+            found = [side for side in self.allowed_sides(source, target) if side.sells_exactly or not self._exact_out]
             self._known[key] = found
         return found
+
+    def allowed_sides(self, source: Mint, target: Mint) -> list[Side]:
+        """Those that the order's lists let in, whether or not their venue has its kind of swap."""
+        sides = self._book.sides(source, target)
+        return [side for side in sides if allowed(self._spec, side.pool)] if self._listed else sides
 
     def price(self, source: Mint, target: Mint) -> float:
         return _best_price(self.sides(source, target))

@@ -174,9 +174,7 @@ def _load(instruction: Instruction, compute_units: int, own: frozenset[bytes]) -
     metas = instruction.accounts
     keys = frozenset(bytes(meta.pubkey) for meta in metas)
     writes = frozenset(bytes(meta.pubkey) for meta in metas if meta.is_writable) - own
-    return LegLoad(
-        bytes(instruction.program_id), keys, len(metas), len(instruction.data), compute_units, writes
-    )
+    return LegLoad(bytes(instruction.program_id), keys, len(metas), len(instruction.data), compute_units, writes)
 
 
 def _length_bytes(count: int) -> int:

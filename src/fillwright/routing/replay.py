@@ -13,14 +13,15 @@ from typing import Any
 import msgspec
 
 from fillwright.domain.accounts import Address, ChainClock
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import StoreError
 from fillwright.domain.orders import OrderSpec
 from fillwright.market.snapshot import Snapshot, index_pairs
 from fillwright.routing.book import Book
 from fillwright.routing.field import Field
 from fillwright.routing.paths import Path
-from fillwright.routing.route import Decision, Router
-from fillwright.routing.terms import RoutingTerms
+from fillwright.routing.route import ROUTER, Decision, Router
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 from fillwright.venues.meteora_damm_v1.layout import DammV1Pool
 from fillwright.venues.meteora_damm_v2.layout import DammV2Pool
 from fillwright.venues.meteora_damm_v2.rate_limiter import RateLimiter
@@ -70,6 +71,12 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Record)
 
 
+def decide_recorded(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> tuple[Decision, bytes]:
+    """As `route.decide`, with the bytes that `replay` needs to take the decision again."""
+    field = ROUTER.field(spec, snapshot, terms)
+    return ROUTER.decide_on(spec, field, snapshot, terms), record(field, snapshot, terms)
+
+
 def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
     """What a decision on `field` follows from."""
     hops: dict[tuple[str, str], tuple[Address, ...]] = {}
@@ -99,7 +106,8 @@ def replay(spec: OrderSpec, stored: bytes) -> Decision:
     book.open(snapshot)
     pair = (spec.input_mint, spec.output_mint)
     direct = [book.side(snapshot.pools[address], spec.input_mint) for address in kept.direct]
-    by_pair = {pair: direct}
+    exact_in = spec.mode is SwapMode.EXACT_IN
+    by_pair = {pair: [side for side in direct if exact_in or side.sells_exactly]}
     pairs = dict.fromkeys(hop for path in kept.paths for hop in pairwise(path))
     for hop, addresses in zip(pairs, kept.hops, strict=True):
         if hop != pair:

@@ -81,7 +81,7 @@ class Router:
             None,
             _no_route(candidates, field),
             snapshot.slot,
-            best_single=_best(spec, candidates),
+            best_single=_best_single(choices, candidates),
             bound=output_bound(spec, field, price),
             terms=terms,
             lamport_price=field.lamport_price,
@@ -101,12 +101,13 @@ class Router:
         return decision
 
 
-_ROUTER = Router()
+ROUTER = Router()
+"""The process's own: what `decide` remembers."""
 
 
 def decide(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
     """Route `spec` over `snapshot`, remembering curves for the next call."""
-    return _ROUTER.decide(spec, snapshot, terms)
+    return ROUTER.decide(spec, snapshot, terms)
 
 
 def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
@@ -134,12 +135,12 @@ def mid_ratio(spec: OrderSpec, snapshot: Snapshot) -> Fraction | None:
     return spots[middle] if len(spots) % 2 else (spots[middle - 1] + spots[middle]) / 2
 
 
-def _best(spec: OrderSpec, candidates: tuple[Candidate, ...]) -> Candidate | None:
-    """Of equals, the smaller address."""
-    priced = [candidate for candidate in candidates if not candidate.refusal]
-    if spec.mode is SwapMode.EXACT_IN:
-        return min(priced, key=lambda candidate: (-candidate.amount_out, candidate.pool), default=None)
-    return min(priced, key=lambda candidate: (candidate.amount_in, candidate.pool), default=None)
+def _best_single(choices: list[Choice], candidates: tuple[Candidate, ...]) -> Candidate | None:
+    """The direct pool that is best net of costs."""
+    single = next((choice.finished.legs[0] for choice in choices if len(choice.finished.legs) == 1), None)
+    if single is None:
+        return None
+    return next((candidate for candidate in candidates if candidate.pool == single.side.address), None)
 
 
 def _route(spec: OrderSpec, choice: Choice, snapshot: Snapshot) -> Route:
@@ -239,4 +240,4 @@ def _no_route(candidates: tuple[Candidate, ...], field: Field) -> OrderError:
     if not candidates and not field.paths:
         return OrderError("no_pool", "no pool that the order allows trades this pair")
     reasons = "; ".join(f"{candidate.pool}: {candidate.detail}" for candidate in candidates[:MAX_REASONS])
-    return OrderError("no_route", f"no pool can execute this order: {reasons or 'no path takes it whole'}")
+    return OrderError("no_route", f"no pool can execute this order: {reasons or 'no path takes it whole in one transaction'}")

@@ -62,9 +62,7 @@ def _addresses(finished: Finished) -> tuple[str, ...]:
 
 
 class _Job:
-    def __init__(
-        self, spec: OrderSpec, field: Field, clock: ChainClock, terms: RoutingTerms, loads: Loads
-    ) -> None:
+    def __init__(self, spec: OrderSpec, field: Field, clock: ChainClock, terms: RoutingTerms, loads: Loads) -> None:
         self.spec = spec
         self.field = field
         self.clock = clock
