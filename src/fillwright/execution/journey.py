@@ -31,7 +31,7 @@ from fillwright.execution.held import HeldOrder
 from fillwright.execution.retry import GiveUp, RetryPolicy, deadline_ms, next_step
 from fillwright.market.feed import MarketFeed
 from fillwright.ports import Clock, Lease, Store
-from fillwright.routing.route import decide
+from fillwright.routing.replay import decide_recorded
 
 
 class Journey:
@@ -96,8 +96,8 @@ class Journey:
         spec = held.order.spec
         async with asyncio.timeout(self._quote_timeout_s):
             snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
-        decision = decide(spec, snapshot)
-        await held.record(Routed(decision.candidates, decision.route, decision.slot))
+        decision, replay = decide_recorded(spec, snapshot)
+        await held.record(Routed(decision.candidates, decision.route, decision.slot, replay))
         if decision.problem is not None:
             await self._try_later(held, decision.problem)
         return decision.route
