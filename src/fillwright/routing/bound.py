@@ -2,7 +2,7 @@
 
 For any price λ of input: out <= λ·X + Σ over pools and paths of max over x of (out(x) - λ·x). In: the order and its
 field. Out: the bound at the marginal price of the best plan, rounded up, with a margin for the curves' own
-errors. A path counts with all pools of each hop in parallel.
+errors and for integer rounding (of at most `most_legs` legs). A path counts with all pools of each hop in parallel.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from fillwright.routing.field import Field
 from fillwright.routing.paths import Path
 
 CURVE_ERROR = 2e-9
-"""How far curves are from exact quotes, relatively; and a unit per pool for rounding."""
+"""How far curves are from exact quotes, relatively, rounding apart."""
+ROUNDING_UNITS = 1
+"""Of output, per leg."""
 
 
-def output_bound(spec: OrderSpec, field: Field, price: float) -> int | None:
+def output_bound(spec: OrderSpec, field: Field, price: float, most_legs: int) -> int | None:
     """An upper bound of the output for exact-in, at marginal price `price`; None for exact-out."""
     if spec.mode is not SwapMode.EXACT_IN:
         return None
@@ -28,7 +30,18 @@ def output_bound(spec: OrderSpec, field: Field, price: float) -> int | None:
     bound = price * spec.amount
     bound += sum(side.known_to(s).gain_at(price) for side in field.direct if side.price > price)
     bound += sum(_whole(field, path, s).gain_at(price) for path in field.paths if _rate(field, path) > price)
-    return ceil(bound * (1.0 + CURVE_ERROR)) + len(field.pools())
+    return ceil(bound * (1.0 + CURVE_ERROR) + most_legs * (ROUNDING_UNITS + _unit_worth(field)))
+
+
+def _unit_worth(field: Field) -> float:
+    """The most output that one unit of any token that a leg takes can be worth: what a fee rounded down can give."""
+    worth = max((side.price for side in field.direct), default=0.0)
+    for path in field.paths:
+        onward = 1.0
+        for source, target in reversed(list(pairwise(path))):
+            onward *= max((side.price for side in field.sides(source, target)), default=0.0)
+            worth = max(worth, onward)
+    return worth
 
 
 def _rate(field: Field, path: Path) -> float:

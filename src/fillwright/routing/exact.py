@@ -1,4 +1,4 @@
-"""From a plan in floats to legs in integers: floor, the remainder to the largest, every leg quoted exactly.
+"""From a plan in floats to legs in integers: floor, the rest to where most room is, every leg quoted exactly.
 
 In: a plan and its curves. Out: exact amounts per leg, what arrives, what is left over between hops; or None where no
 split of this plan can be executed. Legs that their pool refuses are dropped and their share goes to the others.
@@ -23,14 +23,15 @@ from fillwright.routing.search import Chain, Plan, Search, plan_sides
 
 
 class ExactLeg(NamedTuple):
-    """`least` is what the next hop counts on; for a last hop, the output itself."""
+    """`bound`: where another leg follows (exact-in) or comes before (exact-out), the least output or the most input
+    that it counts on; elsewhere the amount itself, and the route's limit binds."""
 
     path: int
     hop: int
     side: Side
     amount_in: int
     amount_out: int
-    least: int
+    bound: int
 
 
 class Finished(NamedTuple):
@@ -78,10 +79,12 @@ def shares(curves: Sequence[Curve], amount: int) -> list[int] | None:
         if flat > 0.0:
             taken[at] += flat
             left -= flat
-    parts = [int(part) for part in taken]
-    largest = max(range(len(parts)), key=lambda at: (parts[at], -at))
-    parts[largest] += amount - sum(parts)
-    return parts if parts[largest] >= 0 else None
+    # A curve's end is known to a unit per piece; beyond it the pool refuses the whole leg.
+    ends = [int(curve.capacity) - len(curve.ps) - 1 for curve in curves]
+    parts = [max(min(int(part), end), 0) for part, end in zip(taken, ends, strict=True)]
+    roomiest = max(range(len(parts)), key=lambda at: (parts[at] > 0, ends[at] - parts[at], -at))
+    parts[roomiest] += amount - sum(parts)
+    return parts if parts[roomiest] >= 0 else None
 
 
 def _before(curve: Curve, s: float) -> float:

@@ -56,13 +56,13 @@ def _finished(search: Search, plan: Plan, amount: int, tolerance_bps: int) -> Fi
         needed, backwards = part, []
         for hop in range(len(chain.hops) - 1, -1, -1):
             wanted = needed
-            stage = _hop(search, chain, number, hop, wanted)
+            stage = _hop(search, chain, number, hop, wanted, tolerance_bps)
             if stage is None:
                 return None
             backwards.append(stage)
             asked = sum(leg.amount_in for leg in stage)
             # Each leg's own bound may be used up; the hop before provides for that.
-            needed = sum(limit_after_slippage(SwapMode.EXACT_OUT, leg.amount_in, tolerance_bps) for leg in stage)
+            needed = sum(leg.bound for leg in stage)
             if hop:
                 mint = chain.path[hop]
                 dust[mint] = dust.get(mint, 0) + needed - asked
@@ -73,7 +73,7 @@ def _finished(search: Search, plan: Plan, amount: int, tolerance_bps: int) -> Fi
     return Finished(spent, received, tuple(legs), tuple((mint, units) for mint, units in dust.items() if units))
 
 
-def _hop(search: Search, chain: Chain, number: int, hop: int, amount: int) -> list[ExactLeg] | None:
+def _hop(search: Search, chain: Chain, number: int, hop: int, amount: int, tolerance_bps: int) -> list[ExactLeg] | None:
     sides = chain.hops[hop]
     parts = output_shares([search.side_curve(chain.path, hop, side) for side in sides], amount)
     if parts is None:
@@ -84,5 +84,6 @@ def _hop(search: Search, chain: Chain, number: int, hop: int, amount: int) -> li
             quote = side.quote_out(part)
         except QuoteRefused as error:
             raise RefusedBySide(side) from error
-        stage.append(ExactLeg(number, hop, side, quote.amount_in, quote.amount_out, quote.amount_out))
+        most = limit_after_slippage(SwapMode.EXACT_OUT, quote.amount_in, tolerance_bps)
+        stage.append(ExactLeg(number, hop, side, quote.amount_in, quote.amount_out, most))
     return stage

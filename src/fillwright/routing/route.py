@@ -38,8 +38,8 @@ class Decision(msgspec.Struct, frozen=True):
     `candidates`: the direct pools, at most `field.MAX_DIRECT` where there are more. `best_single`: the best of
     them, None where none answers. `gain_ppm`: how much more the route gives than that pool, net of costs, in
     millionths, rounded down (0 where there is no route or nothing to compare it with). `bound`: no route over
-    the pools and paths looked at, however many legs, gives more output than this (exact-in only); it is drawn
-    from the curves and exact to about a part in 10⁹. `field`: the pools that the decision depends on.
+    the pools and paths looked at gives more output than this (exact-in only); it is drawn from the curves, exact
+    to about a part in 10⁹ and a unit per leg. `field`: the pools that the decision depends on.
     """
 
     candidates: tuple[Candidate, ...]
@@ -82,7 +82,7 @@ class Router:
             _no_route(candidates, field),
             snapshot.slot,
             best_single=_best_single(choices, candidates),
-            bound=output_bound(spec, field, price),
+            bound=output_bound(spec, field, price, terms.max_legs),
             terms=terms,
             lamport_price=field.lamport_price,
             field=tuple(sorted(field.pools())),
@@ -155,7 +155,7 @@ def _route(spec: OrderSpec, choice: Choice, snapshot: Snapshot) -> Route:
     legs = []
     for exact in finished.legs:
         bounded = exact.hop == hops[exact.path] if exact_in else exact.hop == 0
-        legs.append(_leg(spec, exact, _leg_limit(spec, exact, limit, quoted) if bounded else exact.least, snapshot))
+        legs.append(_leg(spec, exact, _leg_limit(spec, exact, limit, quoted) if bounded else exact.bound, snapshot))
     size = choice.size
     return Route(
         mode=spec.mode,

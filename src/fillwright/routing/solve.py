@@ -97,16 +97,21 @@ class _Job:
         most = max_legs(self.spec, self.terms)
         if not 0.0 < self.field.x < inf:
             return []
+        fitting: list[Choice] = []
         for legs in range(most, 0, -1):
             search = self._search(legs)
             plans = search.plans()
             if plans and not self.price:
                 self.price = 1.0 / (plans[0].s * plans[0].s)
             found = [choice for valued in plans for choice in self._finished(search, valued.plan)]
-            fitting = [choice for choice in found if choice.size is not None and choice.size.fits(self.terms)]
-            if fitting or not found:
-                return fitting
-        return []
+            fitting += [choice for choice in found if self._within(choice)]
+            # Search weighs small swaps; where the best plan turns out too heavy, there may be a better lighter one.
+            if not found or self._within(max(found, key=lambda choice: choice.net)):
+                break
+        return fitting
+
+    def _within(self, choice: Choice) -> bool:
+        return choice.size is not None and choice.size.fits(self.terms)
 
     def _search(self, legs: int) -> Search:
         return Search(
