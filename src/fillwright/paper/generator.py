@@ -26,7 +26,7 @@ from fillwright.venues.meteora_damm_v2.layout import BY_SLOT, FEES_IN_OUTPUT, Ac
 from fillwright.venues.meteora_damm_v2.layout import Side as DammV2Side
 from fillwright.venues.meteora_damm_v2.liquidity import range_reserves
 from fillwright.venues.meteora_damm_v2.schedulers import TimeScheduler
-from fillwright.venues.meteora_dlmm.bitmap import BINS_PER_ARRAY, BITMAP_OFFSET
+from fillwright.venues.meteora_dlmm.bitmap import BINS_PER_ARRAY, BITMAP_OFFSET, is_internal
 from fillwright.venues.meteora_dlmm.layout import Bin, BinArray, DlmmPool, FeeParameters, Volatility
 from fillwright.venues.raydium_amm_v4.layout import STATUS_SWAP_ONLY, AmmV4Pool
 from fillwright.venues.raydium_clmm.layout import Books, ClmmPool, End
@@ -268,7 +268,7 @@ def _dlmm(draw: Random, draft: _Draft) -> Pool:
         balance_x=sum(held.amount_x for held in every),
         balance_y=sum(held.amount_y for held in every),
         oracle=_address(draft.address, "oracle"),
-        extension=None,
+        extension=None if all(map(is_internal, arrays)) else _address(draft.address, "bitmap"),
         enabled=True,
         opens_at_slot=0,
         opens_at_time=0,
