@@ -47,12 +47,13 @@ class _Problem:
         """Note the set if it is the best so far; its marginal price, 0 where it does not take the whole input."""
         key = tuple(sorted(members))
         total = merged([self.curves[i] for i in key], self.x)
+        unseen = key not in self.seen
+        self.seen.add(key)
         if total.capacity < self.x:
             return 0.0
         s = total.s_at(self.x)
         price = 1.0 / (s * s)
-        if key not in self.seen:
-            self.seen.add(key)
+        if unseen:
             net = total.out(self.x) - sum(self.costs[i] for i in key)
             if self.best is None or net > self.best.net:
                 self.best = Subset(key, net, price, False)
@@ -173,12 +174,11 @@ def _branch_and_bound(problem: _Problem, usable: Sequence[int]) -> bool:
         best = problem.best
         if best is not None and bound <= best.net + _EPSILON * abs(best.net):
             continue
-        if left == 0 or at == len(members):
-            if chosen:
-                problem.value(chosen)
-            continue
-        if chosen:
+        # The set as it is has a bound of its own; the node that excluded a pool has seen the same set before.
+        if chosen and tuple(sorted(chosen)) not in problem.seen and (best is None or min(sums) > best.net):
             problem.value(chosen)
+        if left == 0 or at == len(members):
+            continue
         stack.append((at + 1, chosen, sums))
         wider = [*chosen, members[at]]
         if problem.fits(wider):
