@@ -342,8 +342,10 @@ def violated(spec: OrderSpec, snapshot: Snapshot, decision: Decision, terms: Rou
             quote = venue_for(pool).quote(pool, Swap(spec.input_mint, spec.mode, spec.amount), snapshot.clock)
         except QuoteRefused:
             continue
+        if quote.amount_out <= 0:
+            continue
         if route is None:
-            return quote.amount_out > 0
+            return True
         lamports = terms.signature_lamports + terms.leg_lamports(leg_compute_units(pool.venue))
         cost = -(-lamports * price[0] // price[1])
         if spec.mode is SwapMode.EXACT_IN and route.amount_out - route.cost < quote.amount_out - cost:
