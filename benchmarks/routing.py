@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from math import exp, inf, log
 from random import Random
 from time import perf_counter
@@ -92,9 +92,9 @@ def changes(snapshot: Snapshot, draw: Random) -> Iterator[Snapshot]:
         pool = snapshot.pools[address]
         units = Random(draw.random()).randrange(10**6, 10**8)
         try:
-            pool = venue_for(pool).apply(
-                pool, Swap(draw.choice(pool.mints), SwapMode.EXACT_IN, units), snapshot.clock
-            )[1]
+            pool = venue_for(pool).apply(pool, Swap(draw.choice(pool.mints), SwapMode.EXACT_IN, units), snapshot.clock)[
+                1
+            ]
         except QuoteRefused:
             continue
         snapshot = Snapshot(snapshot.clock, {**snapshot.pools, address: pool}, snapshot.by_pair)
@@ -265,14 +265,14 @@ def all_plans(
     ranked = sorted(paths, key=lambda path: -rate(sides, path))[:MAX_PATHS]
     for count in (1, 2, 3):
         for chosen in combinations(ranked, count):
-            pairs = [pair for path in chosen for pair in zip(path, path[1:], strict=False)]
+            pairs = [pair for path in chosen for pair in pairwise(path)]
             if len(set(pairs)) == len(pairs) <= 5:
                 yield from plans_over(sides, chosen)
 
 
 def rate(sides: Callable[[str, str], list[Side]], path: tuple[str, ...]) -> float:
     product_ = 1.0
-    for pair in zip(path, path[1:], strict=False):
+    for pair in pairwise(path):
         product_ *= max((side.price for side in sides(*pair)), default=0.0)
     return product_
 
@@ -280,7 +280,7 @@ def rate(sides: Callable[[str, str], list[Side]], path: tuple[str, ...]) -> floa
 def plans_over(sides: Callable[[str, str], list[Side]], chosen: Sequence[tuple[str, ...]]) -> Iterable[Plan]:
     options = []
     for path in chosen:
-        for pair in zip(path, path[1:], strict=False):
+        for pair in pairwise(path):
             pools = sides(*pair)[:POOLS_PER_HOP]
             options.append([group for size in (1, 2, 3) for group in combinations(pools, size)])
     for picked in product(*options):

@@ -61,9 +61,7 @@ def test_an_unmoved_market_leaves_fees_and_impact() -> None:
     assert mid is not None
     fees = route_fees(route, {spec.input_mint: mid, spec.output_mint: Fraction(1)})
     parts = shortfall(
-        Execution(
-            spec.mode, mid, mid, spec.amount, route.amount_out, spec.amount, route.amount_out, fees, Fraction(0)
-        )
+        Execution(spec.mode, mid, mid, spec.amount, route.amount_out, spec.amount, route.amount_out, fees, Fraction(0))
     )
     assert parts.delay == parts.timing == parts.network == 0
     assert parts.fees == fees > 0

@@ -8,11 +8,11 @@ from solders.instruction import AccountMeta, Instruction
 from solders.message import Message
 from solders.pubkey import Pubkey
 
+from fillwright.domain.amounts import SwapMode
 from fillwright.routing.book import Side
 from fillwright.routing.footprint import LegLoad, footprint, independent, leg_load
 from fillwright.routing.terms import RoutingTerms
 from fillwright.venues.venue import Swap, SwapAccounts
-from fillwright.domain.amounts import SwapMode
 from routing.cases import HELD, direct_market, sides_of
 
 MARKET = direct_market(6, 24)

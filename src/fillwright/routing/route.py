@@ -240,4 +240,6 @@ def _no_route(candidates: tuple[Candidate, ...], field: Field) -> OrderError:
     if not candidates and not field.paths:
         return OrderError("no_pool", "no pool that the order allows trades this pair")
     reasons = "; ".join(f"{candidate.pool}: {candidate.detail}" for candidate in candidates[:MAX_REASONS])
-    return OrderError("no_route", f"no pool can execute this order: {reasons or 'no path takes it whole in one transaction'}")
+    return OrderError(
+        "no_route", f"no pool can execute this order: {reasons or 'no path takes it whole in one transaction'}"
+    )

@@ -34,11 +34,12 @@ class _Merged:
     and its slope there; for a jump, the side that takes it.
     """
 
-    def __init__(self, curves: Sequence[Curve]) -> None:
+    def __init__(self, curves: Sequence[Curve], events: list[_Event] | None = None) -> None:
         self.curves = curves
-        self.events = sorted(
-            (s, change, jump, at) for at, curve in enumerate(curves) for s, change, jump in curve.events()
-        )
+        if events is None:
+            events = [(*event, at) for at, curve in enumerate(curves) for event in curve.events()]
+        events.sort()
+        self.events = events
         self.horizon = min((curve.horizon for curve in curves), default=inf)
         self.xs = [0.0]
         self.ys = [0.0]
@@ -48,34 +49,44 @@ class _Merged:
         self.rows: dict[int, tuple[list[float], list[float]]] = {}
         self._sweep()
 
+    def changed(self, curves: Sequence[Curve], moved: set[int]) -> _Merged:
+        """The same with the curves at `moved` replaced: what the others have sorted stays sorted."""
+        events = [event for event in self.events if event[3] not in moved]
+        events += [(*event, at) for at in moved for event in curves[at].events()]
+        return _Merged(curves, events)
+
     def _sweep(self) -> None:
+        xs, ys, ss, slopes, upto = self.xs, self.ys, self.ss, self.slopes, self.upto
         slope, active, before = 0.0, 0, 0.0
         x = y = 0.0
         horizon = self.horizon
         for at, (s, change, jump, _) in enumerate(self.events):
             if active and s > before:
-                end = min(s, horizon)
+                end = min(horizon, s)
                 cap = slope * (end - before)
-                x, y = x + cap, y + cap / (before * end)
-                self._put(before, slope, at, x, y)
+                x += cap
+                y += cap / (before * end)
+                ss.append(before)
+                slopes.append(slope)
+                upto.append(at)
+                xs.append(x)
+                ys.append(y)
             if s > horizon:
                 return
             before = s
             if jump:
-                x, y = x + jump, y + jump / (s * s)
-                self._put(s, 0.0, at, x, y)
+                x += jump
+                y += jump / (s * s)
+                ss.append(s)
+                slopes.append(0.0)
+                upto.append(at)
+                xs.append(x)
+                ys.append(y)
             else:
                 slope += change
                 active += 1 if change > 0 else -1
                 if not active:
                     slope = 0.0
-
-    def _put(self, s: float, slope: float, upto: int, x: float, y: float) -> None:
-        self.ss.append(s)
-        self.slopes.append(slope)
-        self.upto.append(upto)
-        self.xs.append(x)
-        self.ys.append(y)
 
     def row(self, i: int) -> tuple[list[float], list[float]]:
         """Inputs taken and slopes at the start of stretch i, replayed from the events before it once."""
@@ -104,9 +115,21 @@ class Splitter:
         self._merged: list[_Merged | None] = [None] * len(LEVELS)
 
     def with_sides(self, sides: Sequence[Side]) -> Splitter:
-        """This splitter if `sides` are the very same, else one for them."""
-        same = len(sides) == len(self.sides) and all(a is b for a, b in zip(sides, self.sides, strict=True))
-        return self if same else Splitter(sides)
+        """This splitter if `sides` are the very same, else one for them, which keeps the order that this one has."""
+        places = {side.address: at for at, side in enumerate(self.sides)}
+        if len(sides) != len(places) or any(side.address not in places for side in sides):
+            return Splitter(sides)
+        ordered: list[Side] = self.sides.copy()
+        for side in sides:
+            ordered[places[side.address]] = side
+        moved = {at for at, (side, before) in enumerate(zip(ordered, self.sides, strict=True)) if side is not before}
+        if not moved:
+            return self
+        after = Splitter(ordered)
+        first = self._merged[0]
+        if first is not None:
+            after._merged[0] = first.changed([side.curve(0) for side in ordered], moved)
+        return after
 
     def _level(self, level: int) -> _Merged:
         merged = self._merged[level]
