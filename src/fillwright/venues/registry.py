@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from fillwright.domain.accounts import Account
+from fillwright.venues import raydium_amm_v4, raydium_cpmm
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {}
+VENUES: Registry = {
+    raydium_cpmm.VENUE.id: raydium_cpmm.VENUE,
+    raydium_amm_v4.VENUE.id: raydium_amm_v4.VENUE,
+}
 
 
 def venue_of(account: Account) -> AnyVenue | None:
