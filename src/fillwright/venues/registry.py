@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from fillwright.domain.accounts import Account
 from fillwright.venues import raydium_amm_v4, raydium_cpmm
+from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
 from fillwright.venues.venue import AnyVenue, Registry
 
 VENUES: Registry = {
     raydium_cpmm.VENUE.id: raydium_cpmm.VENUE,
     raydium_amm_v4.VENUE.id: raydium_amm_v4.VENUE,
+    METEORA_DAMM_V2.id: METEORA_DAMM_V2,
 }
 
 
