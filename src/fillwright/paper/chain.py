@@ -17,7 +17,14 @@ from solders.pubkey import Pubkey
 
 from fillwright.config import Settings
 from fillwright.domain.accounts import Address, ChainClock
-from fillwright.domain.errors import AlreadyProcessed, BlockhashNotFound, ChainError, FillwrightError, SimulationFailed
+from fillwright.domain.errors import (
+    AlreadyProcessed,
+    BlockhashNotFound,
+    ChainError,
+    FillwrightError,
+    SimulationFailed,
+    StoreError,
+)
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -54,6 +61,8 @@ MAX_IN_FLIGHT = 50_000
 STATUS_CACHE_SLOTS = 300
 """How far back a status is known without a search of the history."""
 FLUSH_RETRY_MS = 1_000
+MAX_LAST_FLUSHES = 3
+"""On closing: the one under way, the one that waits, and one for what lands meanwhile."""
 
 
 class PaperChain:
@@ -75,20 +84,18 @@ class PaperChain:
         self._sends: OrderedDict[str, int] = OrderedDict()
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._flush_scheduled = False
+        self._written: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
         """Begin a world, or go on with the one in the ledger. Raises ConfigError, StoreError."""
-        await self._writer.open()
+        self._lock = ledger.lock(self._settings.ledger_path)
         try:
+            await self._writer.open()
             self.reader = LedgerReader(self._settings.ledger_path)
-        except FillwrightError:
-            await self._writer.close()
-            raise
-        try:
             world = await self._origin.world(self._settings, self._clock, self.reader, self._writer)
         except BaseException:
-            self.reader.close()
             await self._writer.close()
+            self._lock.close()
             raise
         self._genesis: Genesis = world.genesis
         self._time = WorldTime(self._clock, world.seen_ms)
@@ -110,13 +117,19 @@ class PaperChain:
         """Write what has landed and every pool's state. What has not landed is lost, as in a real network."""
         self._settle()
         await self._timers.close()
+        self._in_flight.clear()
         self._state.checkpoint()
-        while self._state.unwritten or self._state.has_pending:
-            if not await self._flush():
-                break
+        self._start_flush()
+        for _ in range(MAX_LAST_FLUSHES):
+            if self._written is not None:
+                await asyncio.wait({self._written})
+                await asyncio.sleep(0)
         await self._writer.close()
         self.reader.close()
+        self._lock.close()
         self._wake(*self._waiters)
+        if self._state.unwritten:
+            raise StoreError(f"{self._state.unwritten} landed transactions could not be written")
 
     def market(self) -> tuple[ChainClock, Mapping[Address, Pool]]:
         """The clock and every pool now. The mapping is the same object until a pool changes, and never changes."""
@@ -339,9 +352,11 @@ class PaperChain:
         except FillwrightError:
             self._state.flush_failed()
             return
+        self._written = written
         written.add_done_callback(self._flush_done)
 
     def _flush_done(self, written: asyncio.Future[None]) -> None:
+        self._written = None
         if written.cancelled() or written.exception() is not None:
             # Nothing of it is told to anyone before it is durable: to the outside the network has slowed down.
             self._state.flush_failed()

@@ -9,14 +9,16 @@ package's own classes.
 
 from __future__ import annotations
 
+import fcntl
 import io
-import pickle  # noqa: S403 - only the ledger's own blobs, and `_PoolReader` resolves no foreign class
+import pickle
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
+import msgspec.structs
 
 from fillwright.domain.accounts import Address, ChainClock, Mint
 from fillwright.domain.errors import ConfigError, StoreError
@@ -33,11 +35,11 @@ CREATE TABLE genesis (
     first_epoch INTEGER NOT NULL, first_unix_s INTEGER NOT NULL, origin TEXT NOT NULL, seen_ms INTEGER NOT NULL
 );
 CREATE TABLE transactions (
-    sequence INTEGER PRIMARY KEY, signature TEXT NOT NULL UNIQUE, slot INTEGER NOT NULL,
-    block_time_ms INTEGER NOT NULL, order_id TEXT NOT NULL, attempt INTEGER NOT NULL, owner TEXT NOT NULL,
-    payer TEXT NOT NULL, marker_seed TEXT NOT NULL, input_mint TEXT NOT NULL, output_mint TEXT NOT NULL,
-    amount_in TEXT NOT NULL, amount_out TEXT NOT NULL, fee_lamports INTEGER NOT NULL, rent_lamports INTEGER NOT NULL,
-    revert TEXT NOT NULL, detail TEXT NOT NULL
+    signature TEXT NOT NULL UNIQUE, slot INTEGER NOT NULL, block_time_ms INTEGER NOT NULL, order_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL, owner TEXT NOT NULL, payer TEXT NOT NULL, marker_seed TEXT NOT NULL,
+    input_mint TEXT NOT NULL, output_mint TEXT NOT NULL, amount_in TEXT NOT NULL, amount_out TEXT NOT NULL,
+    fee_lamports INTEGER NOT NULL, rent_lamports INTEGER NOT NULL, revert TEXT NOT NULL, detail TEXT NOT NULL,
+    sequence INTEGER PRIMARY KEY
 );
 CREATE INDEX transactions_by_order ON transactions (order_id);
 CREATE TABLE balances (
@@ -49,10 +51,8 @@ CREATE TABLE markers (
 CREATE TABLE pools (address TEXT PRIMARY KEY, slot INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
 """
 
-_COLUMNS = (
-    "signature, slot, block_time_ms, order_id, attempt, owner, payer, marker_seed, input_mint, output_mint, "
-    "amount_in, amount_out, fee_lamports, rent_lamports, revert, detail"
-)
+_AMOUNT_IN, _AMOUNT_OUT, _SEQUENCE = 10, 11, 16
+"""Columns of `transactions`; those before the last are the fields of `LedgerEntry`, in their order."""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
@@ -112,6 +112,18 @@ class Flush(msgspec.Struct):
         )
 
 
+def lock(path: Path) -> IO[bytes]:
+    """Hold the ledger for this process until the file is closed or the process ends. Raises ConfigError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = path.with_suffix(".lock").open("ab")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise ConfigError(f"{path} is in use by another process") from error
+    return held
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A writing connection; the schema is made where there is none. Raises ConfigError, StoreError."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +154,7 @@ def write_genesis(connection: sqlite3.Connection, genesis: Genesis) -> None:
 def write_flush(connection: sqlite3.Connection, flush: Flush) -> None:
     """Write everything in `flush`. An operation for the writer."""
     connection.executemany(
-        f"INSERT INTO transactions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         [_row(entry) for entry in flush.entries.values()],
     )
     connection.executemany(
@@ -191,17 +203,17 @@ class LedgerReader:
         return Genesis(seed, started_ms, slot_ms, ChainClock(slot, epoch, unix_s), origin), seen_ms
 
     def entry(self, signature: str) -> LedgerEntry | None:
-        row = self._one(f"SELECT {_COLUMNS} FROM transactions WHERE signature = ?", signature)
+        row = self._one("SELECT * FROM transactions WHERE signature = ?", signature)
         return None if row is None else _entry(row)
 
     def landed_by_order(self, order_id: str) -> list[LedgerEntry]:
         """Every transaction of the order that landed, reverted ones too, in order of landing."""
-        query = f"SELECT {_COLUMNS} FROM transactions WHERE order_id = ? ORDER BY sequence"
+        query = "SELECT * FROM transactions WHERE order_id = ? ORDER BY sequence"
         return [_entry(row) for row in self._connection.execute(query, (order_id,))]
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Every transaction that landed, in order of landing."""
-        for row in self._connection.execute(f"SELECT {_COLUMNS} FROM transactions ORDER BY sequence"):
+        for row in self._connection.execute("SELECT * FROM transactions ORDER BY sequence"):
             yield _entry(row)
 
     def balance(self, owner: str, mint: Mint) -> Balance | None:
@@ -252,27 +264,13 @@ def _read_pool(state: bytes) -> Pool:
     return pool
 
 
-def _row(entry: LedgerEntry) -> tuple[Any, ...]:
-    return (
-        entry.signature,
-        entry.slot,
-        entry.block_time_ms,
-        entry.order_id,
-        entry.attempt,
-        entry.owner,
-        entry.payer,
-        entry.marker_seed,
-        entry.input_mint,
-        entry.output_mint,
-        str(entry.amount_in),
-        str(entry.amount_out),
-        entry.fee_lamports,
-        entry.rent_lamports,
-        entry.revert,
-        entry.detail,
-    )
+def _row(entry: LedgerEntry) -> list[Any]:
+    row = list(msgspec.structs.astuple(entry))
+    row[_AMOUNT_IN], row[_AMOUNT_OUT] = str(entry.amount_in), str(entry.amount_out)
+    return row
 
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:
-    head, (amount_in, amount_out), tail = row[:10], row[10:12], row[12:]
-    return LedgerEntry(*head, int(amount_in), int(amount_out), *tail)
+    fields = list(row[:_SEQUENCE])
+    fields[_AMOUNT_IN], fields[_AMOUNT_OUT] = int(fields[_AMOUNT_IN]), int(fields[_AMOUNT_OUT])
+    return LedgerEntry(*fields)

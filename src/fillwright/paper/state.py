@@ -80,9 +80,8 @@ class State:
         if slot <= self.slot:
             return
         self.slot = slot
-        if self._evolution is None:
-            return
-        self._put(self._evolution.advance(self._pools, self._since, slot))
+        if self._evolution is not None:
+            self._put(self._evolution.advance(self._pools, self._since, slot))
         self._since = dict.fromkeys(self._since, slot)
         if slot - self._checkpointed >= CHECKPOINT_SLOTS:
             self.checkpoint()
@@ -152,6 +151,11 @@ class State:
     def is_unwritten(self, signature: str) -> bool:
         """Whether the transaction has landed and is not durable yet."""
         return signature in self._next.entries or signature in self._flying.entries
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether anything waits for a flush that has not begun."""
+        return bool(self._next)
 
     @property
     def unwritten(self) -> int:
