@@ -7,6 +7,7 @@ at seeded prices. Must not: move them (that is the market's).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from math import exp, isqrt
 from typing import NamedTuple
 
@@ -87,9 +88,8 @@ def reference_prices(genesis: Genesis, volatility: float) -> dict[Mint, Referenc
     }
 
 
-def default_pools(genesis: Genesis, settings: Settings) -> tuple[Pool, ...]:
+def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, ReferencePrice]) -> tuple[Pool, ...]:
     """Two pools per pair, each somewhere within `paper_edge` of the reference price."""
-    prices = reference_prices(genesis, settings.paper_volatility)
     pools: list[Pool] = []
     for symbols in PAIRS:
         tokens = (_BY_SYMBOL[symbols[0]], _BY_SYMBOL[symbols[1]])
@@ -99,7 +99,7 @@ def default_pools(genesis: Genesis, settings: Settings) -> tuple[Pool, ...]:
             (DAMM_V2, settings.paper_meteora_liquidity),
         ):
             address = made_up_address(venue, *symbols)
-            # Half of the distance on each side, so that the venues' distance is within twice the edge.
+            # The square root of a price within the edge: it divides one side and multiplies the other.
             away = exp(settings.paper_edge * (draw(genesis.seed, "away", address) - 0.5))
             holds = (_units(liquidity / dollars[0] / away, tokens[0]), _units(liquidity / dollars[1] * away, tokens[1]))
             if venue == CPMM:

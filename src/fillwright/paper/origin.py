@@ -22,6 +22,7 @@ from fillwright.paper import ledger
 from fillwright.paper.default_market import default_pools, market_terms, reference_prices
 from fillwright.paper.ledger import Flush, LedgerReader
 from fillwright.paper.market import SimulatedMarket
+from fillwright.paper.prices import ReferencePrice
 from fillwright.paper.state import Evolution
 from fillwright.paper.world import Genesis, first_clock
 from fillwright.ports import Clock
@@ -30,6 +31,7 @@ from fillwright.venues.venue import Pool
 DEFAULT_MARKET = "default market"
 SNAPSHOT = "snapshot"
 _DEFAULT_DECIMALS = 9
+_Prices = Mapping[Mint, ReferencePrice]
 
 
 class World(msgspec.Struct, frozen=True):
@@ -66,7 +68,8 @@ class Origin:
             genesis, seen_ms = stored
             _check(genesis, settings, name)
         pools = reader.pools()
-        missing = [pool for pool in self._first_pools(genesis, settings) if pool.address not in pools]
+        prices = {} if self._loaded is not None else reference_prices(genesis, settings.paper_volatility)
+        missing = [pool for pool in self._first_pools(genesis, settings, prices) if pool.address not in pools]
         if missing:
             slot = genesis.first.slot if stored is None else genesis.slot_at(max(clock.now_ms(), seen_ms))
             added: dict[Address, tuple[int, Pool]] = {pool.address: (slot, pool) for pool in missing}
@@ -75,7 +78,7 @@ class Origin:
         return World(
             genesis=genesis,
             pools=pools,
-            evolution=self._evolution(genesis, settings, pools),
+            evolution=self._evolution(genesis, settings, pools, prices),
             initial_units=self._initial_units(settings, pools),
             seen_ms=seen_ms,
             reopened=stored is not None,
@@ -86,11 +89,13 @@ class Origin:
         first: ChainClock = clock or first_clock(now_ms)
         return Genesis(settings.paper_seed, now_ms, settings.paper_slot_ms, first, name)
 
-    def _first_pools(self, genesis: Genesis, settings: Settings) -> tuple[Pool, ...]:
-        return default_pools(genesis, settings) if self._loaded is None else tuple(self._loaded.pools.values())
+    def _first_pools(self, genesis: Genesis, settings: Settings, prices: _Prices) -> tuple[Pool, ...]:
+        if self._loaded is not None:
+            return tuple(self._loaded.pools.values())
+        return default_pools(genesis, settings, prices)
 
     def _evolution(
-        self, genesis: Genesis, settings: Settings, pools: Mapping[Address, tuple[int, Pool]]
+        self, genesis: Genesis, settings: Settings, pools: Mapping[Address, tuple[int, Pool]], prices: _Prices
     ) -> Evolution | None:
         if self._loaded is not None or not settings.paper_market:
             return None
@@ -98,7 +103,7 @@ class Origin:
             genesis=genesis,
             terms=market_terms(settings),
             pools=[pool for _, pool in pools.values()],
-            prices=reference_prices(genesis, settings.paper_volatility),
+            prices=prices,
         )
 
     def _initial_units(self, settings: Settings, pools: Mapping[Address, tuple[int, Pool]]) -> Callable[[Mint], int]:

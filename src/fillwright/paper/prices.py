@@ -22,15 +22,15 @@ from fillwright.paper.streams import stream
 
 BLOCK_STEPS = 256
 ERA_BLOCKS = 1_024
-ERAS_THAT_COUNT = 16
-REVERSION = 0.9995
+ERAS_THAT_COUNT = 8
+REVERSION = 0.999
 VOLATILITY_REVERSION = 0.97
 VOLATILITY_OF_VOLATILITY = 0.12
 JUMP_PROBABILITY = 0.01
 JUMP_SIZE = 0.015
 _ERA_REVERSION = REVERSION**ERA_BLOCKS
 _MS_PER_YEAR = 365 * 24 * 3_600_000
-_CACHED_ERAS = 64
+_CACHED_ERAS = 2 * ERAS_THAT_COUNT
 _CACHED_BLOCKS = 4
 
 
@@ -130,7 +130,7 @@ class ReferencePrice:
             spread = self._step_spread * exp(excess - deviation * deviation)
             jumps = source.random() < JUMP_PROBABILITY
             jump = source.gauss(0.0, JUMP_SIZE * self._volatility)
-            jump_at = source.randrange(BLOCK_STEPS)
+            jump_at = int(source.random() * BLOCK_STEPS)
             diffusion = source.gauss(0.0, spread * sqrt(BLOCK_STEPS))
             blocks.append(_Block(diffusion, spread, jump if jumps else 0.0, jump_at))
         return blocks

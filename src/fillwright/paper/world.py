@@ -22,6 +22,7 @@ BLOCKHASH_LIFE = 150
 DEFAULT_FIRST_SLOT = 300_000_000
 _MS = 1_000
 _SLOT_BYTES = 8
+_HASH_BYTES = 32
 
 
 class Genesis(msgspec.Struct, frozen=True):
@@ -53,20 +54,14 @@ class Genesis(msgspec.Struct, frozen=True):
 
     def slot_of(self, blockhash: bytes) -> int | None:
         """The slot whose blockhash this is; None for a hash that this world never had."""
-        slot = int.from_bytes(blockhash[:_SLOT_BYTES], "big") ^ self._mask()
+        slot = int.from_bytes(blockhash[-_SLOT_BYTES:], "big")
         return slot if blockhash == self._hash(slot) else None
 
     def _hash(self, slot: int) -> bytes:
-        """The slot, disguised, then a digest that only this world gives it: no table of hashes is needed."""
-        head = (slot ^ self._mask()).to_bytes(_SLOT_BYTES, "big")
-        return head + self._digest(f"{self.seed}/{self.started_ms}/{slot}", 32 - _SLOT_BYTES)
-
-    def _mask(self) -> int:
-        return int.from_bytes(self._digest(f"{self.seed}/{self.started_ms}", _SLOT_BYTES), "big") >> 1
-
-    @staticmethod
-    def _digest(text: str, size: int) -> bytes:
-        return hashlib.blake2b(text.encode(), digest_size=size).digest()
+        """A digest that only this world gives the slot, then the slot itself: no table of hashes is needed."""
+        text = f"{self.seed}/{self.started_ms}/{slot}"
+        digest = hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES - _SLOT_BYTES).digest()
+        return digest + slot.to_bytes(_SLOT_BYTES, "big")
 
 
 def first_clock(now_ms: int) -> ChainClock:
