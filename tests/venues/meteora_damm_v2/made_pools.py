@@ -199,7 +199,9 @@ def random_pool(draw: random.Random) -> MadePool:
 
 
 def _random_base_fee(draw: random.Random) -> bytes:
-    cliff = draw.choice((100_000, 2_500_000, 30_000_000, 500_000_000, 600_000_000, 990_000_000, int(10 ** draw.uniform(5, 9))))
+    cliff = draw.choice(
+        (100_000, 2_500_000, 30_000_000, 500_000_000, 600_000_000, 990_000_000, int(10 ** draw.uniform(5, 9)))
+    )
     kind = draw.randrange(8)
     periods = draw.choice((0, 1, 7, 100, 65_535))
     reduction = draw.choice((0, 1, 37, 500, 9_999, 10_000)) if draw.random() < 0.97 else 10_001
@@ -259,7 +261,8 @@ def random_amount(draw: random.Random, pool: MadePool, *, a_to_b: bool, exact_in
         return min(max(base_fee_reference * draw.randrange(1, 60) + draw.randrange(-3, 4), 1), U64_MAX)
     reserve_in, reserve_out = pool.reserves if a_to_b else pool.reserves[::-1]
     if not exact_in:
-        return min(max(int(reserve_out * draw.choice((draw.random(), 10 ** draw.uniform(-6, 0.1)))) + draw.randrange(-3, 4), 1), U64_MAX)
+        share = draw.choice((draw.random(), 10 ** draw.uniform(-6, 0.1)))
+        return min(max(int(reserve_out * share) + draw.randrange(-3, 4), 1), U64_MAX)
     edge = reserve_in
     if pool.fee_mode != 2 and pool.liquidity and pool.sqrt_price:
         edge = pool.liquidity * (pool.sqrt_max - pool.sqrt_price) >> 128

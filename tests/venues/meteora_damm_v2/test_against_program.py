@@ -21,7 +21,17 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata
-from tests.venues.meteora_damm_v2.made_pools import CLOCK, MINT_A, MINT_B, POOL, VAULT_A, VAULT_B, random_amount, random_pool, token_account
+from tests.venues.meteora_damm_v2.made_pools import (
+    CLOCK,
+    MINT_A,
+    MINT_B,
+    POOL,
+    VAULT_A,
+    VAULT_B,
+    random_amount,
+    random_pool,
+    token_account,
+)
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
@@ -89,11 +99,11 @@ class Chain:
         return funds - decode_balance(self.get(INPUT)), decode_balance(self.get(OUTPUT)), after
 
 
-def _decodable(accounts: Accounts):  # noqa: ANN202
+def _decodable(accounts: Accounts):
     """The pool with its feature bytes made known, so that an instruction can be built for any pool."""
     account = accounts[POOL]
     data = bytearray(account.data)
-    data[484], data[486], data[696] = 0, 0, 0
+    data[16], data[480], data[484], data[486], data[696] = 0, 0, 0, 0, 0
     return METEORA_DAMM_V2.decode(POOL, {**accounts, POOL: Account(account.owner, bytes(data), account.lamports)})
 
 
@@ -112,7 +122,9 @@ def mismatch(chain: Chain, seed: int) -> str | None:
         mode = SwapMode.EXACT_IN if exact_in else SwapMode.EXACT_OUT
         amount = random_amount(draw, made, a_to_b=a_to_b, exact_in=exact_in)
         swap = Swap(Mint(MINT_A if a_to_b else MINT_B), mode, amount)
-        clock = ChainClock(clock.slot + draw.choice((0, 1, 40)), clock.epoch, clock.unix_timestamp + draw.choice((0, 1, 40)))
+        clock = ChainClock(
+            clock.slot + draw.choice((0, 1, 40)), clock.epoch, clock.unix_timestamp + draw.choice((0, 1, 40))
+        )
         try:
             pool = METEORA_DAMM_V2.decode(POOL, accounts)
             quote, expected = METEORA_DAMM_V2.apply(pool, swap, clock)

@@ -16,6 +16,7 @@ from fillwright.venues.integers import ceil_div, mul_div_down
 from fillwright.venues.meteora_damm_v2.checked import U128_MAX, U256_MAX
 from fillwright.venues.meteora_damm_v2.dynamic_fee import after_swap
 from fillwright.venues.meteora_damm_v2.layout import COMPOUNDING, FEES_IN_B, DammV2Pool
+from fillwright.venues.meteora_damm_v2.liquidity import product_sqrt_price
 from fillwright.venues.meteora_damm_v2.quote import exact_output
 from fillwright.venues.meteora_damm_v2.rate_limiter import BPS_TO_NUMERATOR, FEE_DENOMINATOR, last_block
 from fillwright.venues.meteora_damm_v2.terms import Terms, terms_of
@@ -152,6 +153,7 @@ def _totals_have_room(pool: DammV2Pool, amount: int) -> bool:
 
 
 def _with_transfer_fees(terms: Terms, curve: Quoter, safe: int, checked: Quoter) -> Quoter:
+    """`curve` between the two transfer fees; it answers `_UNKNOWN` where only the whole amount can be checked."""
     bps_in, max_in = terms.transfer_in.bps, terms.transfer_in.maximum
     bps_out, max_out = terms.transfer_out.bps, terms.transfer_out.maximum
 
@@ -159,25 +161,22 @@ def _with_transfer_fees(terms: Terms, curve: Quoter, safe: int, checked: Quoter)
         if not 0 < amount <= safe:
             return checked(amount)
         fee = -(-amount * bps_in // _BPS)
-        arrived = amount - (min(max_in, fee))
+        arrived = amount - min(max_in, fee)
         if not arrived:
             return checked(amount)
         sent = curve(arrived)
         if sent == _UNKNOWN:
             return checked(amount)
         fee = -(-sent * bps_out // _BPS)
-        return sent - (min(max_out, fee))
+        return sent - min(max_out, fee)
 
     return quote
 
 
 def _safe_amount(pool: DammV2Pool, terms: Terms) -> int:
     """An amount at and below which no swap fails (transfer fees that take everything apart), or 0."""
-    if pool.dynamic_fee is not None:
-        try:
-            after_swap(pool.dynamic_fee, pool.sqrt_price, pool.sqrt_price, terms.timestamp)
-        except QuoteRefused:
-            return 0
+    if not _starts_well(pool, terms):
+        return 0
     amount = _largest_guess(pool, terms)
     for _ in range(_TRIALS):
         if amount <= 0:
@@ -189,6 +188,18 @@ def _safe_amount(pool: DammV2Pool, terms: Terms) -> int:
         else:
             return amount
     return 0
+
+
+def _starts_well(pool: DammV2Pool, terms: Terms) -> bool:
+    """Whether the dynamic fee survives no movement at all: a price can be far from its reference, then approach it."""
+    if pool.dynamic_fee is None:
+        return True
+    try:
+        price = pool.sqrt_price if pool.fee_mode != COMPOUNDING else product_sqrt_price(*terms.reserves)
+        after_swap(pool.dynamic_fee, pool.sqrt_price, price, terms.timestamp)
+    except QuoteRefused:
+        return False
+    return True
 
 
 def _largest_guess(pool: DammV2Pool, terms: Terms) -> int:

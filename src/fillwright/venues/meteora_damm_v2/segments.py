@@ -46,8 +46,10 @@ def segments_of(pool: DammV2Pool, terms: Terms) -> Iterator[CurveSegment]:
 
 
 def _rational(pool: DammV2Pool, terms: Terms) -> Iterator[CurveSegment]:
-    reserve_in, reserve_out, longest = _virtual_reserves(pool, terms)
     kept_out = 1.0 if terms.fee_on_input else 1 - terms.numerator / FEE_DENOMINATOR
+    reserve_in, reserve_out, longest = _virtual_reserves(pool, terms, kept_out)
+    if not (reserve_in > 0 and reserve_out > 0 and longest > 0):
+        return
     into_curve = _chained(_after_transfer_fee(terms.transfer_in), _after_pool_fee(terms))
     out_of_curve = _outputs(terms.transfer_out, kept_out)
     out_left, out_slope = next(out_of_curve)
@@ -75,8 +77,11 @@ def _input_for(output: float, reserve_in: float, reserve_out: float) -> float:
     return reserve_in * output / (reserve_out - output) if output < reserve_out else math.inf
 
 
-def _virtual_reserves(pool: DammV2Pool, terms: Terms) -> tuple[float, float, float]:
-    """(input reserve, output reserve, the largest amount that may enter the exchange function)."""
+def _virtual_reserves(pool: DammV2Pool, terms: Terms, kept_out: float) -> tuple[float, float, float]:
+    """(input reserve, output reserve, the largest amount that may enter the exchange function).
+
+    `kept_out` of what leaves the exchange function leaves the vault.
+    """
     real_in, real_out = terms.reserves if terms.a_to_b else terms.reserves[::-1]
     balance_in, balance_out = pool.balance_a, pool.balance_b
     if not terms.a_to_b:
@@ -84,7 +89,7 @@ def _virtual_reserves(pool: DammV2Pool, terms: Terms) -> tuple[float, float, flo
     reserve_in, reserve_out, until_edge = float(real_in), float(real_out), math.inf
     if pool.fee_mode != COMPOUNDING:
         reserve_in, reserve_out, until_edge = _range_reserves(pool, terms.a_to_b)
-    until_dry = _input_for(float(min(real_out, balance_out)), reserve_in, reserve_out)
+    until_dry = _input_for(min(real_out, balance_out / kept_out), reserve_in, reserve_out)
     until_overflow = float(max(U64_MAX - max(real_in, balance_in), 0))
     return reserve_in, reserve_out, min(until_edge, until_dry, until_overflow)
 
@@ -122,7 +127,7 @@ def _after_pool_fee(terms: Terms) -> Iterator[_Piece]:
 
 
 def _limited(terms: Terms, limiter: RateLimiter) -> Iterator[_Piece]:
-    """Blocks of rising marginal fees, until the average reaches the maximum fee."""
+    """Blocks of rising marginal fees, until the average reaches the maximum fee or a unit more buys less."""
     paid = 0.0
     at = 0.0
     ceiling = terms.max_fee - terms.variable
@@ -137,12 +142,12 @@ def _limited(terms: Terms, limiter: RateLimiter) -> Iterator[_Piece]:
         capped_at = (marginal * at - paid) / (marginal - ceiling) if marginal > ceiling else math.inf
         until_cap = max(capped_at - at, 0.0)
         slope = 1 - (marginal + terms.variable) / FEE_DENOMINATOR
-        if until_cap and slope > 0:
+        if until_cap > 0:
+            if slope <= 0:
+                return
             yield min(length, until_cap), slope
         if until_cap < length:
             yield math.inf, 1 - terms.max_fee / FEE_DENOMINATOR
-            return
-        if slope <= 0:
             return
         at += length
         paid += marginal * length
