@@ -152,9 +152,9 @@ def write_genesis(connection: sqlite3.Connection, genesis: Genesis) -> None:
 
 
 def write_flush(connection: sqlite3.Connection, flush: Flush) -> None:
-    """Write everything in `flush`. An operation for the writer."""
+    """Write everything in `flush`. An operation for the writer; a second time it changes nothing."""
     connection.executemany(
-        "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT OR IGNORE INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         [_row(entry) for entry in flush.entries.values()],
     )
     connection.executemany(
@@ -162,7 +162,7 @@ def write_flush(connection: sqlite3.Connection, flush: Flush) -> None:
         [(owner, mint, str(held.initial), str(held.units)) for (owner, mint), held in flush.balances.items()],
     )
     connection.executemany(
-        "INSERT INTO markers VALUES (?, ?, ?, ?)", [(*key, *value) for key, value in flush.markers.items()]
+        "INSERT OR IGNORE INTO markers VALUES (?, ?, ?, ?)", [(*key, *value) for key, value in flush.markers.items()]
     )
     connection.executemany(
         "INSERT INTO pools VALUES (?, ?, ?) ON CONFLICT (address) DO UPDATE SET slot = excluded.slot, "
