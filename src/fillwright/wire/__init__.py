@@ -12,203 +12,151 @@ it is decoded, so that a client outlives a newer server.
 from __future__ import annotations
 
 from fillwright.wire.base import (
-    MODE_HEADER as MODE_HEADER,
-)
-from fillwright.wire.base import (
-    PROBLEM_TYPE as PROBLEM_TYPE,
-)
-from fillwright.wire.base import (
-    AddressText as AddressText,
-)
-from fillwright.wire.base import (
-    DecimalText as DecimalText,
-)
-from fillwright.wire.base import (
-    ErrorView as ErrorView,
-)
-from fillwright.wire.base import (
-    FeeView as FeeView,
-)
-from fillwright.wire.base import (
-    Problem as Problem,
-)
-from fillwright.wire.base import (
-    TimeText as TimeText,
-)
-from fillwright.wire.base import (
-    TokenRef as TokenRef,
-)
-from fillwright.wire.base import (
-    TokenText as TokenText,
-)
-from fillwright.wire.base import (
-    UnitsText as UnitsText,
-)
-from fillwright.wire.base import (
-    decode as decode,
-)
-from fillwright.wire.base import (
-    encode as encode,
+    MODE_HEADER,
+    PROBLEM_TYPE,
+    AddressText,
+    DecimalText,
+    ErrorView,
+    FeeView,
+    Problem,
+    TimeText,
+    TokenRef,
+    TokenText,
+    UnitsText,
+    decode,
+    encode,
 )
 from fillwright.wire.events import (
-    EVENT_DATA as EVENT_DATA,
-)
-from fillwright.wire.events import (
-    AcceptedData as AcceptedData,
-)
-from fillwright.wire.events import (
-    AttemptData as AttemptData,
-)
-from fillwright.wire.events import (
-    BuiltData as BuiltData,
-)
-from fillwright.wire.events import (
-    ConfirmedData as ConfirmedData,
-)
-from fillwright.wire.events import (
-    EventData as EventData,
-)
-from fillwright.wire.events import (
-    EventPage as EventPage,
-)
-from fillwright.wire.events import (
-    EventView as EventView,
-)
-from fillwright.wire.events import (
-    FailureData as FailureData,
-)
-from fillwright.wire.events import (
-    ReasonData as ReasonData,
-)
-from fillwright.wire.events import (
-    RetryingData as RetryingData,
-)
-from fillwright.wire.events import (
-    RoutingData as RoutingData,
-)
-from fillwright.wire.events import (
-    event_data as event_data,
+    EVENT_DATA,
+    AcceptedData,
+    AttemptData,
+    BuiltData,
+    ConfirmedData,
+    EventData,
+    EventPage,
+    EventView,
+    FailureData,
+    ReasonData,
+    RetryingData,
+    RoutingData,
+    event_data,
 )
 from fillwright.wire.market import (
-    Health as Health,
-)
-from fillwright.wire.market import (
-    LatencyView as LatencyView,
-)
-from fillwright.wire.market import (
-    PoolPage as PoolPage,
-)
-from fillwright.wire.market import (
-    PoolView as PoolView,
-)
-from fillwright.wire.market import (
-    QueueView as QueueView,
-)
-from fillwright.wire.market import (
-    StatsView as StatsView,
-)
-from fillwright.wire.market import (
-    StreamsView as StreamsView,
-)
-from fillwright.wire.market import (
-    TokenPage as TokenPage,
-)
-from fillwright.wire.market import (
-    TokenView as TokenView,
-)
-from fillwright.wire.market import (
-    UnpricedView as UnpricedView,
-)
-from fillwright.wire.market import (
-    WorkerView as WorkerView,
+    Health,
+    LatencyView,
+    PoolPage,
+    PoolView,
+    QueueView,
+    StatsView,
+    StreamsView,
+    TokenPage,
+    TokenView,
+    UnpricedView,
+    WorkerView,
 )
 from fillwright.wire.orders import (
-    MAX_PAGE as MAX_PAGE,
-)
-from fillwright.wire.orders import (
-    CandidateView as CandidateView,
-)
-from fillwright.wire.orders import (
-    FillView as FillView,
-)
-from fillwright.wire.orders import (
-    LegView as LegView,
-)
-from fillwright.wire.orders import (
-    OrderLinks as OrderLinks,
-)
-from fillwright.wire.orders import (
-    OrderPage as OrderPage,
-)
-from fillwright.wire.orders import (
-    OrderTerms as OrderTerms,
-)
-from fillwright.wire.orders import (
-    OrderView as OrderView,
-)
-from fillwright.wire.orders import (
-    QuoteView as QuoteView,
-)
-from fillwright.wire.orders import (
-    RouteView as RouteView,
+    MAX_PAGE,
+    CandidateView,
+    FillView,
+    LegView,
+    OrderLinks,
+    OrderPage,
+    OrderTerms,
+    OrderView,
+    QuoteView,
+    RouteView,
 )
 from fillwright.wire.requests import (
-    MAX_CLIENT_ORDER_ID_CHARS as MAX_CLIENT_ORDER_ID_CHARS,
-)
-from fillwright.wire.requests import (
-    MAX_HOPS as MAX_HOPS,
-)
-from fillwright.wire.requests import (
-    MAX_LEGS as MAX_LEGS,
-)
-from fillwright.wire.requests import (
-    MAX_LISTED as MAX_LISTED,
-)
-from fillwright.wire.requests import (
-    MAX_PRIORITY as MAX_PRIORITY,
-)
-from fillwright.wire.requests import (
-    ClientOrderId as ClientOrderId,
-)
-from fillwright.wire.requests import (
-    OrderRequest as OrderRequest,
-)
-from fillwright.wire.requests import (
-    PoolList as PoolList,
-)
-from fillwright.wire.requests import (
-    QuoteRequest as QuoteRequest,
-)
-from fillwright.wire.requests import (
-    VenueList as VenueList,
+    MAX_CLIENT_ORDER_ID_CHARS,
+    MAX_HOPS,
+    MAX_LEGS,
+    MAX_LISTED,
+    MAX_PRIORITY,
+    ClientOrderId,
+    OrderRequest,
+    PoolList,
+    QuoteRequest,
+    VenueList,
 )
 from fillwright.wire.streams import (
-    ClientFrame as ClientFrame,
+    ClientFrame,
+    EventFrame,
+    Heartbeat,
+    Ping,
+    ServerFrame,
+    StreamError,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
 )
-from fillwright.wire.streams import (
-    EventFrame as EventFrame,
-)
-from fillwright.wire.streams import (
-    Heartbeat as Heartbeat,
-)
-from fillwright.wire.streams import (
-    Ping as Ping,
-)
-from fillwright.wire.streams import (
-    ServerFrame as ServerFrame,
-)
-from fillwright.wire.streams import (
-    StreamError as StreamError,
-)
-from fillwright.wire.streams import (
-    Subscribe as Subscribe,
-)
-from fillwright.wire.streams import (
-    Subscribed as Subscribed,
-)
-from fillwright.wire.streams import (
-    Unsubscribe as Unsubscribe,
-)
-from fillwright.wire.streams import (
-    Unsubscribed as Unsubscribed,
-)
+
+__all__ = [
+    "EVENT_DATA",
+    "MAX_CLIENT_ORDER_ID_CHARS",
+    "MAX_HOPS",
+    "MAX_LEGS",
+    "MAX_LISTED",
+    "MAX_PAGE",
+    "MAX_PRIORITY",
+    "MODE_HEADER",
+    "PROBLEM_TYPE",
+    "AcceptedData",
+    "AddressText",
+    "AttemptData",
+    "BuiltData",
+    "CandidateView",
+    "ClientFrame",
+    "ClientOrderId",
+    "ConfirmedData",
+    "DecimalText",
+    "ErrorView",
+    "EventData",
+    "EventFrame",
+    "EventPage",
+    "EventView",
+    "FailureData",
+    "FeeView",
+    "FillView",
+    "Health",
+    "Heartbeat",
+    "LatencyView",
+    "LegView",
+    "OrderLinks",
+    "OrderPage",
+    "OrderRequest",
+    "OrderTerms",
+    "OrderView",
+    "Ping",
+    "PoolList",
+    "PoolPage",
+    "PoolView",
+    "Problem",
+    "QueueView",
+    "QuoteRequest",
+    "QuoteView",
+    "ReasonData",
+    "RetryingData",
+    "RouteView",
+    "RoutingData",
+    "ServerFrame",
+    "StatsView",
+    "StreamError",
+    "StreamsView",
+    "Subscribe",
+    "Subscribed",
+    "TimeText",
+    "TokenPage",
+    "TokenRef",
+    "TokenText",
+    "TokenView",
+    "UnitsText",
+    "UnpricedView",
+    "Unsubscribe",
+    "Unsubscribed",
+    "VenueList",
+    "WorkerView",
+    "decode",
+    "encode",
+    "event_data",
+]
