@@ -59,7 +59,8 @@ _flushes = _counter("store_flushes", "Durable flushes of the store")
 _flushed = _counter("store_operations", "Operations that were flushed")
 _flush_seconds = _histogram("store_flush", "Duration of a durable flush", _FAST)
 _recovered = _counter("orders_recovered", "Orders taken over from a worker that had stopped")
-_faults = _counter("faults", "Unexpected errors", "where")
+_faults = _counter("faults", "What went wrong inside the engine", "where")
+_chain_faults = _counter("chain_faults", "Chain calls without a usable answer", "call", "code")
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -179,7 +180,7 @@ def order_repeated(order_id: str) -> None:
         _log.debug("order repeated", order_id=order_id)
 
 
-def order_routed(order_id: str, *, candidates: int, venue: str | None, seconds: float) -> None:
+def order_routed(order_id: str, candidates: int, venue: str | None, seconds: float) -> None:
     """`venue`: the first leg's; None where nothing was executable."""
     _routed.labels("routed" if venue else "no_route").inc()
     _route_seconds.observe(seconds)
@@ -188,55 +189,82 @@ def order_routed(order_id: str, *, candidates: int, venue: str | None, seconds: 
         _log.debug("order routed", order_id=order_id, candidates=candidates, venue=venue)
 
 
-def order_retrying(order_id: str, *, attempt: int, code: str, delay_s: float) -> None:
+def order_retrying(order_id: str, code: str, delay_ms: int) -> None:
+    """The order's attempt came to nothing, for the reason `code`; another follows after `delay_ms`."""
     _retries.labels(code).inc()
     if _debug:
-        _log.debug("order retrying", order_id=order_id, attempt=attempt, code=code, delay_s=delay_s)
+        _log.debug("order will be tried again", order_id=order_id, code=code, delay_ms=delay_ms)
 
 
-def order_ended(order_id: str, *, status: str, seconds: float, code: str | None = None) -> None:
-    """`seconds` since acceptance; `code` of the error that ended it. `needs_review` calls for a person."""
+def order_ended(order_id: str, status: str, seconds: float) -> None:
+    """`seconds` from acceptance to the terminal event. `needs_review` calls for a person."""
     _ended.labels(status).inc()
     _order_seconds.labels(status).observe(seconds)
     _remember(f"accepted_to_{status}", seconds)
     if status == "needs_review":
-        _log.error("order needs review", order_id=order_id, code=code)
+        _log.error("order needs review", order_id=order_id)
     elif _debug:
-        _log.debug("order ended", order_id=order_id, status=status, seconds=seconds, code=code)
+        _log.debug("order ended", order_id=order_id, status=status, seconds=seconds)
+
+
+def order_lost(order_id: str) -> None:
+    """The lease ended while the order was under way; whoever leases it next goes on."""
+    _log.warning("order lost with its lease", order_id=order_id)
+
+
+def journey_fault(order_id: str, code: str, error: Exception | None = None) -> None:
+    """An order's journey failed unexpectedly; it is run again from what is stored."""
+    _faults.labels("journey").inc()
+    _log.error("journey failed", order_id=order_id, code=code, exc_info=error)
 
 
 # --- attempts ---------------------------------------------------------------------------------------------
 
 
-def attempt_built(order_id: str, *, attempt: int, signature: str) -> None:
+def attempt_built(order_id: str, attempt: int, signature: str) -> None:
     _attempts.labels("built").inc()
     if _debug:
         _log.debug("attempt built", order_id=order_id, attempt=attempt, signature=signature)
 
 
-def attempt_sent(order_id: str, *, attempt: int, signature: str, again: bool = False) -> None:
-    """`again`: the same bytes as before."""
-    _attempts.labels("rebroadcast" if again else "sent").inc()
+def attempt_sent(order_id: str, attempt: int) -> None:
+    """The attempt's bytes were handed to the network, for the first time or again."""
+    _attempts.labels("sent").inc()
     if _debug:
-        _log.debug("attempt sent", order_id=order_id, attempt=attempt, signature=signature, again=again)
+        _log.debug("attempt sent", order_id=order_id, attempt=attempt)
 
 
-def attempt_ended(order_id: str, *, attempt: int, outcome: str, reason: str = "") -> None:
+def attempt_ended(order_id: str, attempt: int, outcome: str, reason: str = "") -> None:
     """`outcome`: an AttemptStatus (`landed`, `reverted`, `expired`); `reason` why, where it did not land."""
     _attempts.labels(outcome).inc()
     if _debug:
         _log.debug("attempt ended", order_id=order_id, attempt=attempt, outcome=outcome, reason=reason)
 
 
-def attempt_rolled_back(order_id: str, *, attempt: int, signature: str) -> None:
+def attempt_resumed(order_id: str, attempt: int) -> None:
+    """An attempt that an earlier life of the process committed is being settled."""
+    _attempts.labels("resumed").inc()
+    _log.info("attempt resumed", order_id=order_id, attempt=attempt)
+
+
+def attempt_rolled_back(order_id: str, attempt: int) -> None:
+    """A fork abandoned the block that held it; the same bytes are sent again."""
     _attempts.labels("rolled_back").inc()
-    _log.warning("attempt rolled back by a fork", order_id=order_id, attempt=attempt, signature=signature)
+    _log.warning("attempt rolled back by a fork", order_id=order_id, attempt=attempt)
 
 
-def attempt_unknown(order_id: str, *, attempt: int, code: str) -> None:
-    """The chain did not answer usably: nothing new is signed until it does."""
-    _attempts.labels("unknown").inc()
-    _log.warning("attempt's outcome unknown", order_id=order_id, attempt=attempt, code=code)
+def send_failed(order_id: str, code: str) -> None:
+    """Handing over the bytes raised: they may have arrived all the same."""
+    _chain_faults.labels("send", code).inc()
+    if _debug:
+        _log.debug("send failed", order_id=order_id, code=code)
+
+
+def chain_unusable(order_id: str, code: str) -> None:
+    """The chain gave no usable answer about an attempt under way."""
+    _chain_faults.labels("ask", code).inc()
+    if _debug:
+        _log.debug("chain answer unusable", order_id=order_id, code=code)
 
 
 # --- worker and store -------------------------------------------------------------------------------------
@@ -250,9 +278,16 @@ def worker_stopped(worker: str) -> None:
     _log.info("worker stopped", worker=worker)
 
 
-def worker_fenced(worker: str, *, epoch: int) -> None:
-    """The worker's epoch was reaped: it has stopped moving its orders."""
-    _log.warning("worker lost its lease", worker=worker, epoch=epoch)
+def worker_fault(worker: str, code: str) -> None:
+    """The store refused or did not answer; the worker tries again."""
+    _faults.labels("store").inc()
+    _log.warning("store fault", worker=worker, code=code)
+
+
+def lease_lost(worker: str) -> None:
+    """The worker's epoch was ended by others: it has stopped moving its orders."""
+    _faults.labels("lease").inc()
+    _log.warning("lease lost", worker=worker)
 
 
 def orders_in_flight(count: int) -> None:

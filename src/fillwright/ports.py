@@ -109,14 +109,14 @@ class Store(Protocol):
         """Compare-and-set. Raises VersionConflict, StaleLease; nothing is written then. A second open
         attempt of an order, or a second fill with one signature, raises StoreError."""
 
-    async def register(self, worker: str, now_ms: int) -> Lease:
-        """A new epoch for this worker."""
+    async def register(self, worker: str) -> Lease:
+        """A new epoch for this worker. Epochs are timed by the store's own clock: workers' clocks may differ."""
 
-    async def heartbeat(self, lease: Lease, now_ms: int) -> None:
+    async def heartbeat(self, lease: Lease) -> None:
         """Renew all of the worker's claims. Raises StaleLease once the epoch has been reaped."""
 
-    async def reap(self, silent_since_ms: int) -> int:
-        """End every epoch without a heartbeat since then and release its orders; how many orders."""
+    async def reap(self, silent_ms: int) -> int:
+        """End every epoch that has been silent for longer and release its orders; how many orders."""
 
     async def retire(self, lease: Lease) -> None:
         """End an epoch at once and release its orders (graceful shutdown)."""

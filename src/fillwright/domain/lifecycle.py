@@ -74,11 +74,11 @@ A = AttemptStatus
 ATTEMPT_TABLE: dict[AttemptStatus, frozenset[AttemptStatus]] = {
     A.BUILT: frozenset({A.SENT, A.LANDED, A.REVERTED, A.EXPIRED}),
     A.SENT: frozenset({A.LANDED, A.REVERTED, A.EXPIRED}),
-    A.LANDED: frozenset({A.SENT}),
+    A.LANDED: frozenset({A.SENT, A.REVERTED, A.EXPIRED}),
     A.REVERTED: frozenset(),
     A.EXPIRED: frozenset(),
 }
-"""Allowed moves of an attempt. `landed` returns to `sent` only where a fork abandons its block."""
+"""Allowed moves of an attempt. `landed` is left only where a fork abandons its block."""
 
 OPEN_ATTEMPTS = frozenset({A.BUILT, A.SENT, A.LANDED})
 """Attempts whose bytes may land or have landed: at most one per order."""

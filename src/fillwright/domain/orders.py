@@ -104,7 +104,10 @@ class Fill(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One signed transaction of an order. Committed, with its raw bytes, before any byte is sent."""
+    """One signed transaction of an order. Committed, with its raw bytes, before any byte is sent.
+
+    `fee_lamports`: what it paid once it has landed, whether it swapped or reverted.
+    """
 
     order_id: OrderId
     number: int
@@ -117,6 +120,7 @@ class Attempt(msgspec.Struct, frozen=True):
     created_ms: int
     error: OrderError | None = None
     slot: int | None = None
+    fee_lamports: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):

@@ -1,0 +1,231 @@
+"""One seeded run of the whole engine: clients, lives that are killed and frozen, a hostile chain, and the
+invariants that must hold in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import msgspec
+
+from fillwright.config import Settings
+from fillwright.domain.accounts import Mint
+from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import FillwrightError
+from fillwright.domain.lifecycle import TERMINAL, replay
+from fillwright.domain.orders import OrderId, OrderSpec, OrderStatus, OrderType
+from fillwright.execution.intake import Intake
+from fillwright.execution.retry import RetryPolicy
+from fillwright.execution.worker import Worker
+from simulation import loop, market, ports
+from simulation.mutants import SOUND, Mutant
+
+ORDERS = 5
+LIMIT_S = 4_000.0
+CLIENT_TRIES = 200
+
+
+class Result(msgspec.Struct):
+    """`violations` is empty for a sound run. `digest` names the event log: equal seeds give equal digests."""
+
+    violations: list[str]
+    digest: str
+    statuses: dict[str, int]
+
+
+class _Bus:
+    """A doorbell that may lose rings; the sweep must find what was not rung."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait_ring(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        self._rung.clear()
+        return True
+
+    def publish(self, events: object) -> None: ...
+
+    def subscribe(self, capacity: int = 10_000) -> None:
+        raise NotImplementedError
+
+
+class World:
+    def __init__(self, seed: int, mutant: Mutant, faults: ports.Faults) -> None:
+        self.rng = random.Random(seed)
+        self.mutant = mutant
+        self.faults = faults
+        self.store = ports.SimStore(self.rng, faults)
+        self.store.fencing, self.store.idempotent = mutant.fencing, mutant.idempotent
+        self.chain = ports.SimChain(self.rng, faults)
+        self.ids = ports.CountingIds()
+        self.accepted: dict[str, OrderId] = {}
+        self.lives: list[tuple[ports.Process, Worker, Intake]] = []
+
+    async def start_life(self) -> None:
+        process = ports.Process(self.rng, self.faults.max_pause_s)
+        clock = ports.LoopClock(skew_ms=self.rng.randint(-2_000, 2_000))
+        store = ports.StoreView(self.store, process)
+        settings = Settings(_env_file=None, sweep_s=1.0, heartbeat_s=1.0, lease_ttl_s=6.0)  # type: ignore[call-arg]
+        node = ports.ChainView(self.chain, self.store, process, self.rng, self.faults, honest=False)
+        witness = ports.ChainView(self.chain, self.store, process, self.rng, self.faults, honest=True)
+        attempts = self.mutant.attempts(
+            chain=node,
+            signer=ports.SimSigner(process),
+            clock=clock,
+            marker_secret=b"secret",
+            rebroadcast_s=2.0,
+            witness=witness if self.rng.random() < 0.5 else None,
+        )
+        feed = market.OnePoolFeed(process)
+        journey = self.mutant.journey(
+            store=store,
+            clock=clock,
+            market=feed,
+            attempts=attempts,
+            policy=RetryPolicy(3, 1_000, 3_000_000),
+            quote_timeout_s=10.0,
+        )
+        bus = _Bus()
+        intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=self.ids, market=feed)  # type: ignore[arg-type]
+        worker = Worker(name="w", settings=settings, store=store, bus=bus, clock=clock, journey=journey)  # type: ignore[arg-type]
+        await worker.start()
+        self.lives.append((process, worker, intake))
+
+    def kill(self, index: int) -> None:
+        """As kill -9: nothing of this life is ever seen again."""
+        process, worker, _ = self.lives.pop(index)
+        process.dead = True
+        for task in (*worker._loops, *worker._running.values()):
+            task.cancel()
+
+    async def client(self, number: int) -> None:
+        """Submits one order until it is told that it was accepted; the same key and body every time."""
+        await asyncio.sleep(self.rng.random() * 20)
+        spec = OrderSpec(
+            account="default",
+            wallet="w",
+            type=OrderType.MARKET,
+            input_mint=Mint("A"),
+            output_mint=Mint("B"),
+            mode=SwapMode.EXACT_IN,
+            amount=1_000 + number,
+            slippage_bps=100,
+            client_order_id=f"client-{number}",
+            marker=self.rng.random() < 0.5,
+        )
+        for _ in range(CLIENT_TRIES):
+            if self.lives:
+                _, _, intake = self.rng.choice(self.lives)
+                try:
+                    async with asyncio.timeout(3.0):
+                        order = await intake.submit(spec)
+                    self.accepted[f"client-{number}"] = order.id
+                    return
+                except (FillwrightError, TimeoutError):
+                    pass
+            await asyncio.sleep(1.0)
+
+    async def havoc(self) -> None:
+        """Kills, freezes and new lives, until the havoc is over and one life stays."""
+        for _ in range(self.rng.randint(1, 6)):
+            await asyncio.sleep(self.rng.expovariate(1 / 25))
+            action = self.rng.random()
+            if action < 0.5 and self.lives:
+                self.kill(self.rng.randrange(len(self.lives)))
+                await asyncio.sleep(self.rng.random() * 8)
+            elif action < 0.75 and self.lives:
+                process, _, _ = self.rng.choice(self.lives)
+                process.frozen_until_s = asyncio.get_running_loop().time() + self.rng.uniform(1, 90)
+            if len(self.lives) < 2:
+                await self.start_life()
+        if not self.lives:
+            await self.start_life()
+
+    async def run(self) -> Result:
+        blocks = asyncio.create_task(self.chain.grow())
+        await self.start_life()
+        clients = [asyncio.create_task(self.client(number)) for number in range(ORDERS)]
+        await self.havoc()
+        await asyncio.gather(*clients)
+        while not self.settled() and asyncio.get_running_loop().time() < LIMIT_S:
+            await asyncio.sleep(5.0)
+        await asyncio.sleep(80.0)
+        blocks.cancel()
+        return self.result()
+
+    def settled(self) -> bool:
+        orders = self.store.orders.values()
+        return len(self.accepted) == ORDERS and all(order.status in TERMINAL for order in orders)
+
+    def result(self) -> Result:
+        digest = ports.hashlib.sha256(msgspec.json.encode(self.store.log)).hexdigest()
+        statuses = Counter(str(order.status) for order in self.store.orders.values())
+        return Result(self.violations(), digest, dict(statuses))
+
+    def violations(self) -> list[str]:
+        """Every invariant of the engine that this run broke."""
+        found = []
+        swaps = Counter(order_id for order_id, _ in self.chain.final_swaps)
+        by_client: Counter[str] = Counter()
+        for order in self.store.orders.values():
+            by_client[order.spec.client_order_id or ""] += swaps[order.id]
+        found += [f"I1 {key} landed {n} times" for key, n in by_client.items() if n > 1]
+        if len(self.accepted) < ORDERS:
+            found.append(f"I2 only {len(self.accepted)} of {ORDERS} orders were ever accepted")
+        for key, order_id in self.accepted.items():
+            order = self.store.orders.get(order_id)
+            if order is None or order.status not in TERMINAL:
+                found.append(f"I2 {key} does not end: {order and order.status}")
+        for order in self.store.orders.values():
+            confirmed = order.status is OrderStatus.CONFIRMED
+            review = order.status is OrderStatus.NEEDS_REVIEW
+            if confirmed != (swaps[order.id] == 1) and not review:
+                found.append(f"I3 {order.id} is {order.status} but landed {swaps[order.id]} times")
+            found += self._log_violations(order.id)
+        found += [f"I6 {signature[:8]} sent uncommitted" for signature in self.chain.uncommitted_sends]
+        final = {signature for _, signature in self.chain.final_swaps}
+        found += [f"I5 fill {s[:8]} never landed" for s in self.store.all_fills if s not in final]
+        return found
+
+    def _log_violations(self, order_id: OrderId) -> list[str]:
+        events = [event for event in self.store.log if event.order_id == order_id]
+        if [event.number for event in events] != list(range(1, len(events) + 1)):
+            return [f"I4 {order_id} has gaps in its log"]
+        terminal = [event for event in events if event.status in TERMINAL]
+        if len(terminal) > 1 or (terminal and terminal[0] is not events[-1]):
+            return [f"I4 {order_id} goes on after its end"]
+        try:
+            if replay(events) != self.store.orders[order_id]:
+                return [f"I4 {order_id} is not the fold of its log"]
+        except FillwrightError as error:
+            return [f"I4 {order_id}: {error}"]
+        return []
+
+
+PROFILES = (
+    ports.Faults(),
+    ports.Faults(fork=0.5, revert=0.5, landing_delay_blocks=20, liar=0.0, send_dropped=0.05),
+    ports.Faults(store_lost_reply=0.05, store_unavailable=0.05),
+)
+"""Seeds take turns: a lossy network with lying nodes, a chain of forks, a store that loses replies."""
+
+
+def simulate(seed: int, mutant: Mutant = SOUND) -> Result:
+    """Run one seed to its end."""
+
+    async def main() -> Result:
+        return await World(seed, mutant, PROFILES[seed % len(PROFILES)]).run()
+
+    return loop.run(main(), seed)
