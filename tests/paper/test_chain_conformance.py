@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fillwright.paper.faults import Faults, FaultyChain
 from tests.chain.conformance import ChainConformance, Harness
 from tests.paper.manual_clock import ManualClock
 from tests.paper.worlds import STILL, open_world
+
+from fillwright.paper.faults import Faults, FaultyChain
 
 SLOT_MS = 400
 
