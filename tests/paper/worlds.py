@@ -21,7 +21,7 @@ from fillwright.paper.origin import Origin
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Clock
 from fillwright.venues.venue import Pool, Swap
-from tests.paper.manual_clock import ManualClock
+from paper.manual_clock import ManualClock
 
 TOKENS = TokenList(MAINNET_TOKENS)
 SOL, USDC, RAY, BONK = (TOKENS.resolve(symbol, pointer="").mint for symbol in ("SOL", "USDC", "RAY", "BONK"))
