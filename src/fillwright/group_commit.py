@@ -3,8 +3,8 @@
 In: operations, functions of a connection. Out: futures that resolve once their flush is durable. A slow
 disk makes the next batch bigger; there is no timer. An operation must be repeatable and must write nothing
 before it raises one of its own errors (FillwrightError): those fail alone. Any other exception rolls the
-whole batch back, and each operation is tried again in a transaction of its own, so that one bad write
-never takes its neighbours along.
+whole batch back, and it is run again with a savepoint around each operation, so that one bad write never
+takes its neighbours along. Where the disk or the file is at fault, the batch fails as one.
 """
 
 from __future__ import annotations
@@ -12,18 +12,58 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 
-from fillwright.domain.errors import FillwrightError, Unavailable
+from fillwright.domain.errors import FillwrightError, StoreError, Unavailable
 
 MAX_PENDING = 50_000
 MAX_BATCH = 2_000
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
+_Item = tuple[Operation, "asyncio.Future[Any]"]
 _Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+_NOT_TRIED = {
+    sqlite3.SQLITE_FULL: "store_full",
+    sqlite3.SQLITE_BUSY: "store_busy",
+    sqlite3.SQLITE_LOCKED: "store_busy",
+    sqlite3.SQLITE_NOMEM: "store_unavailable",
+}
+"""Results of SQLite after which a transaction is certain to be gone."""
+
+_UNKNOWN = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""Results of SQLite that blame the disk or the file, not a statement."""
+
+
+class Hooks(Protocol):
+    """What the owner of the file keeps in memory beside it. Called on the writer thread."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """A transaction, or one operation that runs alone in it, starts."""
+
+    def end(self, connection: sqlite3.Connection) -> None:
+        """It is about to be committed: the last chance to write."""
+
+    def rolled_back(self) -> None:
+        """What was written since `begin` is gone."""
+
+
+class _NoHooks:
+    def begin(self, connection: sqlite3.Connection) -> None: ...
+    def end(self, connection: sqlite3.Connection) -> None: ...
+    def rolled_back(self) -> None: ...
 
 
 class GroupCommit:
@@ -36,12 +76,13 @@ class GroupCommit:
         *,
         name: str,
         after_batch: Callable[[list[Any]], None] | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._connect = connect
         self._after_batch = after_batch
+        self._hooks: Hooks = hooks or _NoHooks()
         self._name = name
-        self._pending: deque[tuple[Operation, asyncio.Future[Any]]] = deque()
-        self._wake = threading.Condition()
+        self._pending: SimpleQueue[_Item | None] = SimpleQueue()
         self._closing = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,23 +100,25 @@ class GroupCommit:
         thread = self._thread
         if thread is None:
             return
-        with self._wake:
+        if not self._closing:
             self._closing = True
-            self._wake.notify()
+            self._pending.put(None)
         await asyncio.get_running_loop().run_in_executor(None, thread.join)
         self._thread = None
         await asyncio.sleep(0)
 
     def submit(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """The future result of `operation`, once durable. Raises Unavailable when closed or overloaded."""
+        """The future result of `operation`, once durable. On the event loop only.
+
+        Raises Unavailable when closed or overloaded. The future raises Unavailable where nothing was written,
+        StoreError where a write failed, and else what the operation raised. Cancelling it undoes nothing.
+        """
         if self._loop is None or self._closing:
             raise Unavailable("the store is closed", code="store_unavailable")
-        if len(self._pending) >= MAX_PENDING:
+        if self._pending.qsize() >= MAX_PENDING:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._pending.append((operation, future))
-        with self._wake:
-            self._wake.notify()
+        self._pending.put((operation, future))
         return future
 
     def _run(self, opened: asyncio.Future[None]) -> None:
@@ -85,9 +128,9 @@ class GroupCommit:
         try:
             connection = self._connect()
         except BaseException as error:  # noqa: BLE001 - handed to the opener, whatever it is
-            loop.call_soon_threadsafe(opened.set_exception, error)
+            loop.call_soon_threadsafe(_settle, opened, None, error)
             return
-        loop.call_soon_threadsafe(opened.set_result, None)
+        loop.call_soon_threadsafe(_settle, opened, None, None)
         try:
             while batch := self._take():
                 outcomes = self._flush(connection, batch)
@@ -95,51 +138,116 @@ class GroupCommit:
         finally:
             connection.close()
 
-    def _take(self) -> list[tuple[Operation, asyncio.Future[Any]]]:
-        with self._wake:
-            while not self._pending and not self._closing:
-                self._wake.wait()
-            return [self._pending.popleft() for _ in range(min(len(self._pending), MAX_BATCH))]
+    def _take(self) -> list[_Item]:
+        """All that is pending, at most MAX_BATCH; waits for the first. Empty: closed and flushed."""
+        batch: list[_Item] = []
+        item = self._pending.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) >= MAX_BATCH or self._pending.empty():
+                return batch
+            item = self._pending.get_nowait()
+        if batch:
+            self._pending.put(None)
+        return batch
 
-    def _flush(
-        self, connection: sqlite3.Connection, batch: list[tuple[Operation, asyncio.Future[Any]]]
-    ) -> list[_Outcome]:
+    def _flush(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
         try:
-            return self._transaction(connection, batch)
+            return self._together(connection, batch)
         except Exception as error:  # noqa: BLE001 - each operation is told its own failure
-            if len(batch) == 1:
-                return [(batch[0][1], None, error)]
-        outcomes: list[_Outcome] = []
-        for item in batch:
-            outcomes.extend(self._flush(connection, [item]))
-        return outcomes
+            if len(batch) == 1 or _blames_disk(error):
+                return [(future, None, error) for _, future in batch]
+        try:
+            return self._apart(connection, batch)
+        except Exception as error:  # noqa: BLE001
+            return [(future, None, error) for _, future in batch]
 
-    @staticmethod
-    def _transaction(
-        connection: sqlite3.Connection, batch: list[tuple[Operation, asyncio.Future[Any]]]
-    ) -> list[_Outcome]:
+    def _together(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
+        """One transaction. Raises the first exception that is not an operation's own."""
         outcomes: list[_Outcome] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self._hooks.begin(connection)
             for operation, future in batch:
                 try:
                     outcomes.append((future, operation(connection), None))
                 except FillwrightError as error:
                     outcomes.append((future, None, error))
+            self._hooks.end(connection)
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back(connection)
             raise
         return outcomes
 
+    def _apart(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
+        """One transaction, a savepoint around each operation. Raises where the transaction itself is lost."""
+        outcomes: list[_Outcome] = []
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for operation, future in batch:
+                connection.execute("SAVEPOINT operation")
+                try:
+                    self._hooks.begin(connection)
+                    result = operation(connection)
+                    self._hooks.end(connection)
+                    outcomes.append((future, result, None))
+                except Exception as error:
+                    if _blames_disk(error) or not connection.in_transaction:
+                        raise
+                    connection.execute("ROLLBACK TO operation")
+                    self._hooks.rolled_back()
+                    outcomes.append((future, None, error))
+                connection.execute("RELEASE operation")
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return outcomes
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            self._hooks.rolled_back()
+
     def _deliver(self, outcomes: list[_Outcome]) -> None:
-        if self._after_batch is not None:
-            self._after_batch([result for _, result, error in outcomes if error is None])
-        for future, result, error in outcomes:
-            if future.done():
-                continue
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+        try:
+            if self._after_batch is not None:
+                self._after_batch([result for _, result, error in outcomes if error is None])
+        finally:
+            for future, result, error in outcomes:
+                _settle(future, result, error)
+
+
+def translate(error: BaseException) -> BaseException:
+    """SQLite's `error` as one of ours, with its cause; any other as it is."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    code = _NOT_TRIED.get(_primary_code(error))
+    ours = StoreError(f"the store failed: {error}") if code is None else Unavailable(f"the store: {error}", code=code)
+    ours.__cause__ = error
+    return ours
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """Resolve `future`, unless its caller has cancelled it."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(translate(error))
+    else:
+        future.set_result(result)
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 where the error comes from Python's own checks."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def _blames_disk(error: BaseException) -> bool:
+    if not isinstance(error, sqlite3.Error):
+        return False
+    code = _primary_code(error)
+    return code in _NOT_TRIED or code in _UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -13,6 +13,9 @@ from rich.table import Table
 from fillwright.cli.output import EXIT_REFUSED, EXIT_USAGE, console, emit, errors, is_pretty
 from fillwright.domain.accounts import Account, Address
 from fillwright.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fillwright.venues.vectors import Case
 
 app = typer.Typer(no_args_is_help=True, help="The DEX programs that can be priced.")
 
@@ -92,14 +95,16 @@ def check(pools: Path, vectors: list[Path]) -> Report:
         for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
             if not raw.strip():
                 continue
-            checked = golden.check_raw(raw, lambda pool: _snapshot(pools, pool, snapshots))
-            result = results.setdefault(checked.venue, VenueResult(checked.venue))
-            result.sequences += checked.is_sequence
-            for verdict in checked.verdicts:
+            line = golden.parse_line(raw)
+            accounts = _snapshot(pools, line.pool, snapshots) if line.pool else {}
+            venue = golden.venue_id(accounts, line)
+            result = results.setdefault(venue, VenueResult(venue))
+            result.sequences += line.sequence is not None
+            for verdict in golden.check_line(accounts, line):
                 _count(result, verdict.outcome)
                 if verdict.outcome is golden.Outcome.MISMATCH and shown < MAX_SHOWN:
                     shown += 1
-                    mismatches.append(f"{path.name}:{number} {checked.venue}: {verdict.detail}")
+                    mismatches.append(f"{path.name}:{number} {venue} {_describe(verdict.case)}: {verdict.detail}")
     return Report(list(results.values()), mismatches)
 
 
@@ -109,6 +114,10 @@ def _count(result: VenueResult, outcome: str) -> None:
     result.equal += counted["equal"]
     result.refused_as_expected += counted["refused"]
     result.mismatches += counted["mismatch"]
+
+
+def _describe(case: Case) -> str:
+    return f"{case.mode} {case.amount} {case.direction} at slot {case.clock.slot}"
 
 
 def _files(vectors: list[Path]) -> list[Path]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from fillwright.domain.accounts import Account
-from fillwright.venues import raydium_amm_v4, raydium_cpmm
-from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
 from fillwright.venues.venue import AnyVenue, Registry
 
-VENUES: Registry = {
-    raydium_cpmm.VENUE.id: raydium_cpmm.VENUE,
-    raydium_amm_v4.VENUE.id: raydium_amm_v4.VENUE,
-    METEORA_DAMM_V2.id: METEORA_DAMM_V2,
-}
+_FOLDERS = (
+    "raydium_amm_v4",
+    "raydium_cpmm",
+    "meteora_damm_v1",
+    "meteora_damm_v2",
+    "meteora_dlmm",
+)
+
+VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in _FOLDERS}
+"""One instance of each, by its folder's name."""
 
 
 def venue_of(account: Account) -> AnyVenue | None:

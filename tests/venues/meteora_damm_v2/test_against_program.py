@@ -36,7 +36,7 @@ from tests.venues.meteora_damm_v2.made_pools import (
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import PoolRefused, QuoteRefused
-from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
+from fillwright.venues.meteora_damm_v2 import VENUE
 from fillwright.venues.meteora_damm_v2.layout import PROGRAM_ID
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, decode_balance
 from fillwright.venues.venue import Swap, SwapAccounts
@@ -88,9 +88,7 @@ class Chain:
         self.svm.set_clock(Clock(clock.slot, 0, clock.epoch, clock.epoch, clock.unix_timestamp))
         limit = 0 if swap.mode is SwapMode.EXACT_IN else U64_MAX
         pool = _decodable(accounts)
-        instruction = METEORA_DAMM_V2.instruction(
-            pool, swap, limit, SwapAccounts(self.wallet.pubkey(), INPUT, OUTPUT), clock
-        )
+        instruction = VENUE.instruction(pool, swap, limit, SwapAccounts(self.wallet.pubkey(), INPUT, OUTPUT), clock)
         message = Message([set_compute_unit_limit(1_400_000), instruction], self.wallet.pubkey())
         result = self.svm.send_transaction(Transaction([self.wallet], message, Hash.default()))
         if isinstance(result, FailedTransactionMetadata):
@@ -104,7 +102,7 @@ def _decodable(accounts: Accounts):
     account = accounts[POOL]
     data = bytearray(account.data)
     data[16], data[480], data[484], data[486], data[696] = 0, 0, 0, 0, 0
-    return METEORA_DAMM_V2.decode(POOL, {**accounts, POOL: Account(account.owner, bytes(data), account.lamports)})
+    return VENUE.decode(POOL, {**accounts, POOL: Account(account.owner, bytes(data), account.lamports)})
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +124,8 @@ def mismatch(chain: Chain, seed: int) -> str | None:
             clock.slot + draw.choice((0, 1, 40)), clock.epoch, clock.unix_timestamp + draw.choice((0, 1, 40))
         )
         try:
-            pool = METEORA_DAMM_V2.decode(POOL, accounts)
-            quote, expected = METEORA_DAMM_V2.apply(pool, swap, clock)
+            pool = VENUE.decode(POOL, accounts)
+            quote, expected = VENUE.apply(pool, swap, clock)
         except (PoolRefused, QuoteRefused) as error:
             quote, refusal = None, error
         real = chain.swap(accounts, swap, clock)
@@ -144,9 +142,9 @@ def mismatch(chain: Chain, seed: int) -> str | None:
             return f"{seed}.{step} {swap} refused {refusal} but {real[:2]}\n{made}"
         if (quote.amount_in, quote.amount_out) != real[:2]:
             return f"{seed}.{step} {swap} quoted {quote} but {real[:2]}\n{made}"
-        if METEORA_DAMM_V2.decode(POOL, real[2]) != expected:
-            return f"{seed}.{step} {swap} another state after\n{METEORA_DAMM_V2.decode(POOL, real[2])}\n{expected}"
-        if exact_in and METEORA_DAMM_V2.quoter(pool, swap.input_mint, clock)(amount) != quote.amount_out:
+        if VENUE.decode(POOL, real[2]) != expected:
+            return f"{seed}.{step} {swap} another state after\n{VENUE.decode(POOL, real[2])}\n{expected}"
+        if exact_in and VENUE.quoter(pool, swap.input_mint, clock)(amount) != quote.amount_out:
             return f"{seed}.{step} {swap} quoter differs"
         STATS["equal"] = STATS.get("equal", 0) + 1
         accounts = real[2]

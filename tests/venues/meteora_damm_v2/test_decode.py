@@ -29,7 +29,7 @@ from tests.venues.meteora_damm_v2.onchain import pool_accounts
 from fillwright.domain.accounts import Account, Address, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import PoolRefused, QuoteRefused, Refusal
-from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
+from fillwright.venues.meteora_damm_v2 import VENUE
 from fillwright.venues.meteora_damm_v2.layout import POOL_AUTHORITY, PROGRAM_ID
 from fillwright.venues.meteora_damm_v2.rate_limiter import RateLimiter
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
@@ -41,7 +41,7 @@ DETERMINISTIC = settings(max_examples=150, deadline=None, derandomize=True)
 
 def refusal(accounts: dict[Address, Account]) -> Refusal:
     with pytest.raises(PoolRefused) as refused:
-        METEORA_DAMM_V2.decode(POOL, accounts)
+        VENUE.decode(POOL, accounts)
     return refused.value.reason
 
 
@@ -49,7 +49,7 @@ def test_a_recorded_pool_is_recognised_and_read() -> None:
     accounts = pool_accounts("meteora_damm_v2/SYN_T22_rate-limiter")
     venue, address = pool_in(accounts)
     pool = venue.decode(address, accounts)
-    assert venue is METEORA_DAMM_V2
+    assert venue is VENUE
     assert pool.venue == "meteora_damm_v2"
     assert pool.address == address
     assert (pool.reserve_a, pool.reserve_b) == (281219669296, 379392999917)
@@ -74,7 +74,7 @@ def test_every_field_is_read_from_its_place() -> None:
         balances=(43, 44),
         compounding_bps=45,
     )
-    pool = METEORA_DAMM_V2.decode(POOL, made.accounts())
+    pool = VENUE.decode(POOL, made.accounts())
     assert pool.base_fee == RateLimiter(11, 12, 13, 14, 15)
     assert (pool.first_sqrt_price, pool.liquidity, pool.activation_point) == (21, 22, 26)
     assert (pool.sqrt_min_price, pool.sqrt_max_price, pool.sqrt_price) == (23, 24, 25)
@@ -89,9 +89,9 @@ def test_every_field_is_read_from_its_place() -> None:
 
 def test_companions_are_the_mints_and_the_vaults() -> None:
     accounts = MadePool().accounts()
-    assert METEORA_DAMM_V2.companions(POOL, {}) == ()
-    assert set(METEORA_DAMM_V2.companions(POOL, {POOL: accounts[POOL]})) == {MINT_A, MINT_B, VAULT_A, VAULT_B}
-    assert set(METEORA_DAMM_V2.companions(POOL, accounts)) == {MINT_A, MINT_B, VAULT_A, VAULT_B}
+    assert VENUE.companions(POOL, {}) == ()
+    assert set(VENUE.companions(POOL, {POOL: accounts[POOL]})) == {MINT_A, MINT_B, VAULT_A, VAULT_B}
+    assert set(VENUE.companions(POOL, accounts)) == {MINT_A, MINT_B, VAULT_A, VAULT_B}
 
 
 @pytest.mark.parametrize("absent", [POOL, MINT_A, MINT_B, VAULT_A, VAULT_B])
@@ -146,8 +146,8 @@ def test_other_accounts_are_not_pools() -> None:
         Account(PROGRAM_ID, b"\0" + pool.data[1:]),
         Account(PROGRAM_ID, b""),
     )
-    assert METEORA_DAMM_V2.recognises(pool)
-    assert not any(METEORA_DAMM_V2.recognises(other) for other in others)
+    assert VENUE.recognises(pool)
+    assert not any(VENUE.recognises(other) for other in others)
     for other in others:
         assert refusal({**MadePool().accounts(), POOL: other}) is Refusal.MALFORMED
 
@@ -160,7 +160,7 @@ def test_meaningless_bytes_give_a_typed_refusal_or_a_pool(raw: bytes, address: A
     data = raw + before.data[len(raw) :] if overwrite else raw
     accounts[address] = Account(before.owner, data)
     with contextlib.suppress(PoolRefused):
-        METEORA_DAMM_V2.decode(POOL, accounts)
+        VENUE.decode(POOL, accounts)
 
 
 @DETERMINISTIC
@@ -189,14 +189,14 @@ def test_a_pool_of_absurd_values_never_crashes(seed: int, amount: int) -> None:
     for mint in (Mint(MINT_A), Mint(MINT_B)):
         for mode in SwapMode:
             with contextlib.suppress(PoolRefused, QuoteRefused):
-                pool = METEORA_DAMM_V2.decode(POOL, accounts)
-                for _, segment in zip(range(20), METEORA_DAMM_V2.curve(pool, mint, CLOCK), strict=False):
+                pool = VENUE.decode(POOL, accounts)
+                for _, segment in zip(range(20), VENUE.curve(pool, mint, CLOCK), strict=False):
                     assert segment.cap > 0
-                METEORA_DAMM_V2.spot(pool, mint, CLOCK)
-                METEORA_DAMM_V2.quoter(pool, mint, CLOCK)(amount)
-                METEORA_DAMM_V2.apply(pool, Swap(mint, mode, amount), CLOCK)
+                VENUE.spot(pool, mint, CLOCK)
+                VENUE.quoter(pool, mint, CLOCK)(amount)
+                VENUE.apply(pool, Swap(mint, mode, amount), CLOCK)
 
 
 def test_addresses_are_canonical_base58() -> None:
-    pool = METEORA_DAMM_V2.decode(POOL, MadePool().accounts())
+    pool = VENUE.decode(POOL, MadePool().accounts())
     assert str(Pubkey.from_string(pool.side_a.vault)) == VAULT_A

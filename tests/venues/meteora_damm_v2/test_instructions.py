@@ -13,7 +13,7 @@ from tests.venues.meteora_damm_v2.onchain import SHARED, SHARED_IS_ABSENT, pool_
 from fillwright.domain.accounts import Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
-from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
+from fillwright.venues.meteora_damm_v2 import VENUE
 from fillwright.venues.vectors import pool_in
 from fillwright.venues.venue import Swap, SwapAccounts
 
@@ -22,8 +22,8 @@ TRADER = SwapAccounts(*(Pubkey.from_bytes(bytes([index]) * 32) for index in (21,
 
 
 def made_instruction(swap: Swap, limit: int = 1) -> Instruction:
-    pool = METEORA_DAMM_V2.decode(POOL, MadePool().accounts())
-    return METEORA_DAMM_V2.instruction(pool, swap, limit, TRADER, CLOCK)
+    pool = VENUE.decode(POOL, MadePool().accounts())
+    return VENUE.instruction(pool, swap, limit, TRADER, CLOCK)
 
 
 @pytest.mark.skipif(not ACCEPTED.exists(), reason=SHARED_IS_ABSENT)
@@ -85,4 +85,4 @@ def test_what_an_instruction_cannot_carry_is_refused(swap: Swap, limit: int, rea
 
 
 def test_a_missed_limit_is_known_by_its_error_code() -> None:
-    assert METEORA_DAMM_V2.slippage_codes() == {6002}
+    assert VENUE.slippage_codes() == {6002}

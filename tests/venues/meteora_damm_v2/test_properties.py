@@ -13,7 +13,7 @@ from tests.venues.meteora_damm_v2.made_pools import CLOCK, MINT_A, MINT_B, POOL,
 from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import PoolRefused, QuoteRefused
-from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
+from fillwright.venues.meteora_damm_v2 import VENUE
 from fillwright.venues.meteora_damm_v2.layout import COMPOUNDING, DammV2Pool
 from fillwright.venues.meteora_damm_v2.terms import Terms, terms_of
 from fillwright.venues.venue import CurveSegment, Quote, Swap
@@ -27,7 +27,7 @@ def tradable(seed: int) -> tuple[random.Random, MadePool, DammV2Pool, Mint, Term
     made = random_pool(draw)
     mint = Mint(draw.choice((MINT_A, MINT_B)))
     try:
-        pool = METEORA_DAMM_V2.decode(POOL, made.accounts())
+        pool = VENUE.decode(POOL, made.accounts())
         return draw, made, pool, mint, terms_of(pool, mint, CLOCK)
     except (PoolRefused, QuoteRefused):
         assume(False)
@@ -40,7 +40,7 @@ def amount_for(draw: random.Random, made: MadePool, mint: Mint, *, exact_in: boo
 
 def attempt(pool: DammV2Pool, swap: Swap, clock: ChainClock = CLOCK) -> tuple[Quote, DammV2Pool] | None:
     try:
-        return METEORA_DAMM_V2.apply(pool, swap, clock)
+        return VENUE.apply(pool, swap, clock)
     except QuoteRefused:
         return None
 
@@ -124,12 +124,12 @@ def test_the_invariant_never_falls(seed: int, exact_in: bool) -> None:
 @given(SEEDS)
 def test_the_fast_quoter_agrees_with_the_quote_at_every_edge(seed: int) -> None:
     draw, made, pool, mint, _ = tradable(seed)
-    fast = METEORA_DAMM_V2.quoter(pool, mint, CLOCK)
+    fast = VENUE.quoter(pool, mint, CLOCK)
     limiter_block = int.from_bytes(made.base_fee[24:32], "little") if made.base_fee[8] == 2 else 1000
     centres = [amount_for(draw, made, mint) for _ in range(6)] + [3, limiter_block, 5 * limiter_block]
     for amount in {centre + shift for centre in centres for shift in range(-3, 4)}:
         try:
-            expected: object = METEORA_DAMM_V2.quote(pool, Swap(mint, SwapMode.EXACT_IN, amount), CLOCK).amount_out
+            expected: object = VENUE.quote(pool, Swap(mint, SwapMode.EXACT_IN, amount), CLOCK).amount_out
         except QuoteRefused as refused:
             expected = refused.reason
         try:
@@ -151,7 +151,7 @@ def test_a_chain_of_swaps_moves_exactly_what_it_quotes(seed: int) -> None:
         done = attempt(pool, swap, clock)
         if done is not None:
             quote, after = done
-            assert METEORA_DAMM_V2.quote(pool, swap, clock) == quote
+            assert VENUE.quote(pool, swap, clock) == quote
             fees = {fee.kind.value: fee.amount for fee in quote.fees}
             arrived = quote.amount_in - fees.get("transfer_in", 0)
             sent = quote.amount_out + fees.get("transfer_out", 0)
@@ -180,8 +180,8 @@ def test_the_curve_follows_the_exact_quote(seed: int) -> None:
     draw, made, pool, mint, terms = tradable(seed)
     assume(terms.limiter is None or terms.fee_on_input)
     assume(max(terms.transfer_in.bps, terms.transfer_out.bps) < 9_000)
-    segments = list(METEORA_DAMM_V2.curve(pool, mint, CLOCK))
-    price = float(METEORA_DAMM_V2.spot(pool, mint, CLOCK))
+    segments = list(VENUE.curve(pool, mint, CLOCK))
+    price = float(VENUE.spot(pool, mint, CLOCK))
     for _ in range(5):
         amount = amount_for(draw, made, mint)
         done = attempt(pool, Swap(mint, SwapMode.EXACT_IN, amount))
@@ -196,16 +196,16 @@ def test_the_curve_follows_the_exact_quote(seed: int) -> None:
 
 def test_a_plain_pools_curve_ends_where_the_range_does() -> None:
     made = MadePool(sqrt_max=(1 << 64) * 102 // 100, fee_mode=1)
-    pool = METEORA_DAMM_V2.decode(POOL, made.accounts())
-    (segment,) = METEORA_DAMM_V2.curve(pool, Mint(MINT_B), CLOCK)
+    pool = VENUE.decode(POOL, made.accounts())
+    (segment,) = VENUE.curve(pool, Mint(MINT_B), CLOCK)
     edge = int(segment.cap)
     assert attempt(pool, Swap(Mint(MINT_B), SwapMode.EXACT_IN, edge - 2)) is not None
     assert attempt(pool, Swap(Mint(MINT_B), SwapMode.EXACT_IN, edge + 3)) is None
 
 
 def test_the_spot_price_is_the_margin_before_fees() -> None:
-    quarter = METEORA_DAMM_V2.decode(POOL, MadePool(sqrt_price=1 << 63).accounts())
-    assert METEORA_DAMM_V2.spot(quarter, Mint(MINT_A), CLOCK) == Fraction(1, 4)
-    assert METEORA_DAMM_V2.spot(quarter, Mint(MINT_B), CLOCK) == 4
-    product = METEORA_DAMM_V2.decode(POOL, MadePool(fee_mode=2, reserves=(300, 100)).accounts())
-    assert METEORA_DAMM_V2.spot(product, Mint(MINT_A), CLOCK) == Fraction(1, 3)
+    quarter = VENUE.decode(POOL, MadePool(sqrt_price=1 << 63).accounts())
+    assert VENUE.spot(quarter, Mint(MINT_A), CLOCK) == Fraction(1, 4)
+    assert VENUE.spot(quarter, Mint(MINT_B), CLOCK) == 4
+    product = VENUE.decode(POOL, MadePool(fee_mode=2, reserves=(300, 100)).accounts())
+    assert VENUE.spot(product, Mint(MINT_A), CLOCK) == Fraction(1, 3)

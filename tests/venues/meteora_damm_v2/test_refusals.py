@@ -22,15 +22,15 @@ from tests.venues.meteora_damm_v2.made_pools import (
 from fillwright.domain.accounts import Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
-from fillwright.venues.meteora_damm_v2 import METEORA_DAMM_V2
+from fillwright.venues.meteora_damm_v2 import VENUE
 from fillwright.venues.venue import Fee, FeeKind, Quote, Swap
 
 FEE_OF_EVERYTHING = transfer_fee((0, U64_MAX, 10_000), (0, U64_MAX, 10_000))
 
 
 def quote(made: MadePool, amount: int, *, a_to_b: bool = True, mode: SwapMode = SwapMode.EXACT_IN) -> Quote:
-    pool = METEORA_DAMM_V2.decode(POOL, made.accounts())
-    return METEORA_DAMM_V2.quote(pool, Swap(Mint(MINT_A if a_to_b else MINT_B), mode, amount), CLOCK)
+    pool = VENUE.decode(POOL, made.accounts())
+    return VENUE.quote(pool, Swap(Mint(MINT_A if a_to_b else MINT_B), mode, amount), CLOCK)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_an_output_that_the_pool_cannot_give_is_refused(made: MadePool, amount: 
 
 
 def test_a_mint_that_is_not_in_the_pool_is_refused() -> None:
-    pool = METEORA_DAMM_V2.decode(POOL, MadePool().accounts())
+    pool = VENUE.decode(POOL, MadePool().accounts())
     with pytest.raises(QuoteRefused) as refused:
-        METEORA_DAMM_V2.quoter(pool, Mint(POOL), CLOCK)
+        VENUE.quoter(pool, Mint(POOL), CLOCK)
     assert refused.value.reason is Refusal.NOT_IN_POOL
-    assert list(METEORA_DAMM_V2.curve(pool, Mint(POOL), CLOCK)) == []
+    assert list(VENUE.curve(pool, Mint(POOL), CLOCK)) == []
 
 
 def test_a_pool_opens_at_its_activation_point_and_not_after() -> None:

@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from fillwright.venues.meteora_damm_v2.program import MeteoraDammV2
 
-METEORA_DAMM_V2 = MeteoraDammV2()
+VENUE = MeteoraDammV2()
 
-__all__ = ["METEORA_DAMM_V2", "MeteoraDammV2"]
+__all__ = ["VENUE", "MeteoraDammV2"]
