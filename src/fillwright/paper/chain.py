@@ -136,6 +136,11 @@ class PaperChain:
         self._settle()
         return self._state.clock, self._state.pools()
 
+    @property
+    def unwritten(self) -> int:
+        """How many transactions have landed and are not durable yet: to the outside they have not landed."""
+        return self._state.unwritten
+
     async def latest_blockhash(self) -> Blockhash:
         self._settle()
         return self._genesis.blockhash(self._state.slot)
