@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fillwright import observe
-from fillwright.api.http import create_api
+from fillwright.api.app import create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.bus.memory import MemoryBus

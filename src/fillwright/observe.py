@@ -324,3 +324,9 @@ def stream_dropped(kind: str) -> None:
     """Its reader was too slow; it can resume from the last sequence that it saw."""
     _streams_dropped.labels(kind).inc()
     _log.info("slow stream dropped", kind=kind)
+
+
+def stream_fault(code: str) -> None:
+    """The streams' source failed or fell behind; they catch up from the store."""
+    _faults.labels("streams").inc()
+    _log.warning("stream fault", code=code)

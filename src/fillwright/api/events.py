@@ -42,6 +42,15 @@ def context_of(spec: OrderSpec, tokens: TokenList) -> Context:
     return Context(spec.account, spec.wallet, views.sides_of(spec, tokens))
 
 
+class Target(msgspec.Struct, frozen=True):
+    """Whose events a stream carries: `kind` is `order`, `wallet` or `all`; `value` the order's id or the wallet.
+    Events of other accounts never belong to it."""
+
+    account: str
+    kind: str
+    value: str = ""
+
+
 def event_view(event: OrderEvent, context: Context, mode: str, tokens: TokenList) -> wire.EventView:
     """One event as the API shows it: the same, whoever asks and whenever."""
     return wire.EventView(
@@ -60,12 +69,18 @@ def event_view(event: OrderEvent, context: Context, mode: str, tokens: TokenList
 class Encoded:
     """An event that is encoded when the first reader wants it, and then shared by all readers."""
 
-    __slots__ = ("_json", "_sse", "_text", "_tokens", "context", "event", "mode")
+    __slots__ = ("_json", "_sse", "_text", "_tokens", "context", "event", "mode", "targets")
 
     def __init__(self, event: OrderEvent, context: Context, mode: str, tokens: TokenList) -> None:
         self.event = event
         self.context = context
         self.mode = mode
+        self.targets = (
+            Target(context.account, "order", event.order_id),
+            Target(context.account, "wallet", context.wallet),
+            Target(context.account, "all"),
+        )
+        """Every target that the event belongs to."""
         self._tokens = tokens
         self._json: bytes | None = None
         self._text: str | None = None

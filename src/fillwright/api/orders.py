@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 
 from fillwright import wire
 from fillwright.api import parsing
+from fillwright.api.problems import InvalidParameter
 from fillwright.api.services import Services
 from fillwright.config import Mode
 from fillwright.domain.amounts import MAX_AMOUNT_CHARS, SwapMode, parse_base_units, parse_decimal
@@ -23,6 +24,7 @@ from fillwright.domain.tokens import Token
 from fillwright.venues.registry import VENUES
 
 _CLIENT_ORDER_ID = re.compile(r"[!-~]+", re.ASCII)
+_CLIENT_ORDER_ID_RULE = f"1 to {wire.MAX_CLIENT_ORDER_ID_CHARS} visible ASCII characters"
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
@@ -35,11 +37,11 @@ def parse_order(body: bytes, services: Services, account: str, key: str | None) 
     `client_order_id`. Raises InvalidInput."""
     fields = parsing.read_fields(parsing.parse_json(body), _ORDER_FIELDS, ("input", "output"))
     if key is not None:
-        _client_order_id(key, "/client_order_id")
+        if not _is_client_order_id(key):
+            raise InvalidParameter("client_order_id_invalid", _CLIENT_ORDER_ID_RULE, "Idempotency-Key")
         if fields.setdefault("client_order_id", key) != key:
-            raise InvalidInput(
-                "idempotency_conflict", "the Idempotency-Key header names another id", pointer="/client_order_id"
-            )
+            detail = "the header Idempotency-Key names another id"
+            raise InvalidInput("idempotency_conflict", detail, pointer="/client_order_id")
     return _spec(fields, services, account)
 
 
@@ -148,13 +150,17 @@ def _bps(value: object, pointer: str) -> int:
 
 def _client_order_id(value: object, pointer: str) -> str:
     found = parsing.text(value, pointer)
-    if not 1 <= len(found) <= wire.MAX_CLIENT_ORDER_ID_CHARS or _CLIENT_ORDER_ID.fullmatch(found) is None:
-        detail = f"1 to {wire.MAX_CLIENT_ORDER_ID_CHARS} visible ASCII characters"
-        raise InvalidInput("client_order_id_invalid", detail, pointer=pointer)
+    if not _is_client_order_id(found):
+        raise InvalidInput("client_order_id_invalid", _CLIENT_ORDER_ID_RULE, pointer=pointer)
     return found
 
 
-def _wallet_text(value: object, pointer: str) -> str:
+def _is_client_order_id(text: str) -> bool:
+    return len(text) <= wire.MAX_CLIENT_ORDER_ID_CHARS and _CLIENT_ORDER_ID.fullmatch(text) is not None
+
+
+def wallet_field(value: object, pointer: str) -> str:
+    """A reader of wallets, which raises `wallet_invalid`."""
     if is_address(parsing.text(value, pointer)):
         return str(value)
     raise InvalidInput("wallet_invalid", "a wallet is the base58 address of 32 bytes", pointer=pointer)
@@ -214,7 +220,7 @@ _ORDER_FIELDS: dict[str, parsing.Read] = {
     **_QUOTE_FIELDS,
     "type": parsing.one_of(*OrderType),
     "client_order_id": _client_order_id,
-    "wallet": _wallet_text,
+    "wallet": wallet_field,
     "not_before": _time_ms,
     "priority": parsing.bounded(-wire.MAX_PRIORITY, wire.MAX_PRIORITY),
     "hold": parsing.flag,

@@ -10,6 +10,7 @@ import math
 from http import HTTPStatus
 
 from starlette.responses import Response
+from starlette.types import Send
 
 from fillwright import observe, wire
 from fillwright.domain.errors import (
@@ -23,6 +24,15 @@ from fillwright.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+
+
+class InvalidParameter(InvalidInput):
+    """What InvalidInput is for a body's field, for a query or path parameter, or a header."""
+
+    def __init__(self, code: str, message: str, parameter: str) -> None:
+        super().__init__(code, message)
+        self.parameter = parameter
+
 
 STATUSES: tuple[tuple[type[FillwrightError], int], ...] = (
     (InvalidInput, 422),
@@ -56,19 +66,20 @@ def retry_after_s(error: FillwrightError, status: int) -> int | None:
     return max(1, math.ceil(getattr(error, "retry_after_s", 1.0)))
 
 
-def problem_of(error: FillwrightError, mode: str, *, parameter: str | None = None) -> wire.Problem:
+def problem_of(error: FillwrightError, mode: str) -> wire.Problem:
     """The problem that describes `error`."""
     status = status_of(error)
-    internal = status == 500
+    if status == 500:
+        return internal_problem(mode)
     return wire.Problem(
-        type=f"urn:fillwright:problem:{'internal_error' if internal else error.code}",
+        type=f"urn:fillwright:problem:{error.code}",
         title=HTTPStatus(status).phrase,
         status=status,
-        detail="the engine failed; its log says why" if internal else error.message,
-        code="internal_error" if internal else error.code,
+        detail=error.message,
+        code=error.code,
         mode=mode,
         pointer=getattr(error, "pointer", "") or None,
-        parameter=parameter,
+        parameter=getattr(error, "parameter", None),
         retry_after_s=retry_after_s(error, status),
     )
 
@@ -84,6 +95,11 @@ def problem_response(problem: wire.Problem, headers: dict[str, str] | None = Non
     return Response(wire.encode(problem), problem.status, headers, media_type=wire.PROBLEM_TYPE)
 
 
+def internal_problem(mode: str) -> wire.Problem:
+    """What the caller is told of a failure that nobody foresaw."""
+    return plain_problem(500, "internal_error", "the engine failed; its log says why", mode)
+
+
 def plain_problem(status: int, code: str, detail: str, mode: str, parameter: str | None = None) -> wire.Problem:
     """A problem that no FillwrightError stands for, such as an unknown path."""
     return wire.Problem(
@@ -95,3 +111,12 @@ def plain_problem(status: int, code: str, detail: str, mode: str, parameter: str
         mode=mode,
         parameter=parameter,
     )
+
+
+async def deny(error: FillwrightError, mode: str, send: Send) -> None:
+    """Refuse a WebSocket handshake with the problem that describes `error`."""
+    response = problem_response(problem_of(error, mode))
+    await send(
+        {"type": "websocket.http.response.start", "status": response.status_code, "headers": response.raw_headers}
+    )
+    await send({"type": "websocket.http.response.body", "body": bytes(response.body)})

@@ -8,21 +8,15 @@ import msgspec
 
 from fillwright.config import Settings
 from fillwright.execution.intake import Intake
+from fillwright.execution.worker import WorkerStats
 from fillwright.market.feed import MarketFeed
 from fillwright.ports import Bus, Clock, Store
 
 
-class WorkerStats(msgspec.Struct, frozen=True):
-    """`in_flight` orders are being moved now, of at most `concurrency`."""
-
-    in_flight: int
-    concurrency: int
-
-
 class StatsProvider(Protocol):
-    """Whatever runs orders in this process."""
+    """Whatever runs orders in this process: a Worker."""
 
-    def worker_stats(self) -> WorkerStats: ...
+    def stats(self) -> WorkerStats: ...
 
 
 class Services(msgspec.Struct, frozen=True):

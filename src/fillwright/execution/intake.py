@@ -32,6 +32,10 @@ class Intake:
         self._market = market
         self._accepting = True
 
+    @property
+    def accepting(self) -> bool:
+        return self._accepting
+
     def stop_accepting(self) -> None:
         """From now on `submit` raises Unavailable `shutting_down`."""
         self._accepting = False

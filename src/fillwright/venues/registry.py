@@ -9,6 +9,7 @@ from fillwright.venues.venue import AnyVenue, Registry
 
 _FOLDERS = (
     "raydium_amm_v4",
+    "raydium_clmm",
     "raydium_cpmm",
     "meteora_damm_v1",
     "meteora_damm_v2",

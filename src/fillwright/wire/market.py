@@ -56,11 +56,11 @@ class LatencyView(Struct, frozen=True):
 
 
 class WorkerView(Struct, frozen=True):
-    """This process's worker. `latency` by name, such as `accepted_to_confirmed`."""
+    """This process's worker: orders being moved now, of at most `concurrency`; orders ended since its start."""
 
     in_flight: int
     concurrency: int
-    latency: dict[str, LatencyView] = {}
+    completed: int
 
 
 class QueueView(Struct, frozen=True):
@@ -79,7 +79,8 @@ class StreamsView(Struct, frozen=True):
 
 
 class StatsView(Struct, frozen=True, kw_only=True):
-    """`orders` counts by status; `worker` is null where this process runs none."""
+    """`orders` counts by status; `worker` is null where this process runs none. `latency`: this process's recent
+    durations by name, such as `accepted_to_confirmed`."""
 
     mode: str
     version: str
@@ -89,6 +90,7 @@ class StatsView(Struct, frozen=True, kw_only=True):
     orders: dict[str, int]
     queue: QueueView
     worker: WorkerView | None
+    latency: dict[str, LatencyView]
     streams: StreamsView
     last_sequence: int
 
