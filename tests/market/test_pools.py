@@ -139,6 +139,18 @@ def test_of_several_copies_of_a_pool_the_newest_counts_and_the_others_are_told(t
     assert loaded.clock == ChainClock(2_000, 0, 2_000)
 
 
+def test_of_copies_with_one_clock_the_one_that_can_be_priced_counts(tmp_path: Path) -> None:
+    for name in ("a-torn", "b-whole"):
+        shutil.copytree(CPMM, tmp_path / name)
+    vault = load_pools(CPMM).pools[only_pool(load_pools(CPMM))].vaults[0]  # type: ignore[attr-defined,index]
+    (gone,) = (path for path in (tmp_path / "a-torn").rglob("*.json") if vault in path.read_text()[:200])
+    gone.unlink()
+    loaded = load_pools(tmp_path)
+    assert loaded.unpriced == ()
+    (note,) = loaded.notes
+    assert "b-whole" in note.partition("left out")[0]
+
+
 def test_a_clock_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     shutil.copytree(CPMM, tmp_path / "pool")
     (tmp_path / "pool" / "meta.json").write_text('{"clock": "yesterday"}')
@@ -176,5 +188,17 @@ def test_a_paper_world_starts_from_loaded_pools_at_their_clock_and_keeps_what_ha
         async with open_world(tmp_path, clock=ManualClock(START_MS + 8_000), loaded=loaded, **STILL) as world:
             assert world.snapshot.pools == after
             assert world.snapshot.clock.slot == CPMM_CLOCK.slot + 20
+
+    asyncio.run(test())
+
+
+def test_every_kind_of_pool_comes_back_from_the_ledger_as_it_was(tmp_path: Path) -> None:
+    loaded = load_pools(DATA)
+    assert len({pool.venue for pool in loaded.pools.values()}) >= 3
+
+    async def test() -> None:
+        for at_ms in (START_MS, START_MS + 1_000):
+            async with open_world(tmp_path, clock=ManualClock(at_ms), loaded=loaded, **STILL) as world:
+                assert world.snapshot.pools == loaded.pools
 
     asyncio.run(test())
