@@ -419,11 +419,11 @@ def test_a_disk_that_fails_slows_the_network_down_and_loses_nothing(
             raise failures.pop()
 
     async def test(world: PaperWorld, clock: ManualClock) -> None:
-        first, second = await world.send(world.plan(1)), await world.signed(world.plan(2))
+        first = await world.send(world.plan(1))
         while failures:
             assert await world.chain.status(first.signature, True) is None
             await clock.advance(1_000)
-        await world.chain.send(second.raw)
+        second = await world.send(world.plan(2))
         for signed in (first, second):
             waiting = asyncio.create_task(world.chain.wait_for_news(signed.signature, 60))
             await clock.advance(1_000)
