@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fillwright.domain.errors import AlreadyProcessed, ChainError, SimulationFai
 from fillwright.domain.transactions import Commitment, RevertReason, SwapPlan
 from fillwright.market.snapshot import venue_for
 from fillwright.paper import chain as chain_module
+from fillwright.paper import ledger
 from fillwright.paper.ledger import LedgerEntry
 from fillwright.paper.transaction import MARKER_LAMPORTS
 from fillwright.venues.venue import Swap
@@ -403,3 +405,36 @@ def test_the_same_seed_gives_the_same_world_swap_by_swap(tmp_path: Path) -> None
         run(tmp_path / str(len(logs)), test, **{**changed, "paper_seed": seed})
     assert logs[0] == logs[1] != logs[2]
     assert len(logs[0]) == 30
+
+
+def test_a_disk_that_fails_slows_the_network_down_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [sqlite3.OperationalError("disk I/O error"), sqlite3.OperationalError("database or disk is full")]
+    write_flush = ledger.write_flush
+
+    def failing(connection: sqlite3.Connection, flush: ledger.Flush) -> None:
+        write_flush(connection, flush)
+        if failures:
+            raise failures.pop()
+
+    async def test(world: PaperWorld, clock: ManualClock) -> None:
+        first = await world.send(world.plan(1))
+        while failures:
+            assert await world.chain.status(first.signature, True) is None
+            await clock.advance(1_000)
+        second = await world.send(world.plan(2))
+        for signed in (first, second):
+            waiting = asyncio.create_task(world.chain.wait_for_news(signed.signature, 60))
+            await clock.advance(1_000)
+            await waiting
+            assert (await world.landed(signed)).revert == ""
+        assert [entry.signature for entry in world.chain.reader.entries()] == [first.signature, second.signature]
+
+    run(tmp_path, _nothing, **STILL)
+    monkeypatch.setattr(ledger, "write_flush", failing)
+    run(tmp_path, test, **STILL)
+
+
+async def _nothing(world: PaperWorld, clock: ManualClock) -> None:
+    """Only begin the world."""
