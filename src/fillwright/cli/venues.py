@@ -1,0 +1,150 @@
+"""`fillwright venues …`: which programs are known, and whether their maths equals recorded swaps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from fillwright.cli.output import EXIT_REFUSED, EXIT_USAGE, console, emit, errors, is_pretty
+from fillwright.domain.accounts import Account, Address
+from fillwright.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fillwright.venues.vectors import Case
+
+app = typer.Typer(no_args_is_help=True, help="The DEX programs that can be priced.")
+
+MAX_SHOWN = 20
+"""Mismatches shown in full per vector file."""
+SKIPPED = ("legacy_rounding",)
+"""Files that list known differences instead of cases."""
+
+
+class VenueView(msgspec.Struct):
+    id: str
+    label: str
+    dex: str
+    program_id: str
+
+
+class VenueResult(msgspec.Struct):
+    """Cases of one venue: `cases` = `equal` + `refused_as_expected` + `mismatches`."""
+
+    venue: str
+    cases: int = 0
+    equal: int = 0
+    refused_as_expected: int = 0
+    mismatches: int = 0
+    sequences: int = 0
+
+
+class Report(msgspec.Struct):
+    venues: list[VenueResult]
+    mismatches: list[str]
+
+
+@app.command("list")
+def list_(json: Annotated[bool, typer.Option("--json", help="One line of JSON each.")] = False) -> None:
+    """List the venues."""
+    from fillwright.venues.registry import VENUES
+
+    views = [VenueView(v.id, v.label, v.dex, v.program_id) for v in VENUES.values()]
+    if not is_pretty(json):
+        for view in views:
+            emit(view, json, lambda: "")
+        return
+    table = Table("venue", "name", "DEX", "program", header_style="bold", pad_edge=False)
+    for view in views:
+        table.add_row(view.id, view.label, view.dex, view.program_id)
+    console.print(table)
+
+
+@app.command()
+def verify(
+    pools: Annotated[Path, typer.Argument(help="Folder that the vectors' `pool` is relative to.")],
+    vectors: Annotated[list[Path], typer.Argument(help="Vector files, or folders of them.")],
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Check each venue's maths against recorded swaps; exit status 1 on any mismatch."""
+    try:
+        report = check(pools, vectors)
+    except (InvalidInput, OSError, ValueError, msgspec.MsgspecError) as error:
+        errors.print(f"[bold red]vectors_invalid[/]: {error}", soft_wrap=True)
+        raise typer.Exit(EXIT_USAGE) from error
+    emit(report, json, lambda: _table(report))
+    for line in report.mismatches if is_pretty(json) else ():
+        console.print(line, style="red", soft_wrap=True)
+    if report.mismatches or not report.venues:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def check(pools: Path, vectors: list[Path]) -> Report:
+    """Check every case of `vectors`. Raises InvalidInput, OSError, ValueError, MsgspecError for unusable files."""
+    from fillwright.venues import vectors as golden
+
+    results: dict[str, VenueResult] = {}
+    mismatches: list[str] = []
+    snapshots: dict[str, dict[Address, Account]] = {}
+    for path in _files(vectors):
+        shown = 0
+        for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+            if not raw.strip():
+                continue
+            line = golden.parse_line(raw)
+            accounts = _snapshot(pools, line.pool, snapshots) if line.pool else {}
+            venue = golden.venue_id(accounts, line)
+            result = results.setdefault(venue, VenueResult(venue))
+            result.sequences += line.sequence is not None
+            for verdict in golden.check_line(accounts, line):
+                _count(result, verdict.outcome)
+                if verdict.outcome is golden.Outcome.MISMATCH and shown < MAX_SHOWN:
+                    shown += 1
+                    mismatches.append(f"{path.name}:{number} {venue} {_describe(verdict.case)}: {verdict.detail}")
+    return Report(list(results.values()), mismatches)
+
+
+def _count(result: VenueResult, outcome: str) -> None:
+    result.cases += 1
+    counted = Counter({outcome: 1})
+    result.equal += counted["equal"]
+    result.refused_as_expected += counted["refused"]
+    result.mismatches += counted["mismatch"]
+
+
+def _describe(case: Case) -> str:
+    return f"{case.mode} {case.amount} {case.direction} at slot {case.clock.slot}"
+
+
+def _files(vectors: list[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in vectors:
+        inside = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        found += [file for file in inside if not any(part in file.name for part in SKIPPED)]
+    return found
+
+
+def _snapshot(pools: Path, pool: str, cache: dict[str, dict[Address, Account]]) -> dict[Address, Account]:
+    from fillwright.market import dumps
+
+    if pool not in cache:
+        folder = (pools / pool).resolve()
+        if not folder.is_relative_to(pools.resolve()):
+            raise InvalidInput("vectors_invalid", f"{pool}: outside the pools folder")
+        cache[pool] = dumps.read_folder(folder)
+    return cache[pool]
+
+
+def _table(report: Report) -> Table:
+    table = Table(header_style="bold", pad_edge=False)
+    for column in ("venue", "cases", "equal", "refused as expected", "mismatches", "sequences"):
+        table.add_column(column, justify="left" if column == "venue" else "right")
+    for result in report.venues:
+        counts = (result.cases, result.equal, result.refused_as_expected, result.mismatches, result.sequences)
+        style = "red" if result.mismatches else ""
+        table.add_row(result.venue, *(str(count) for count in counts), style=style)
+    return table

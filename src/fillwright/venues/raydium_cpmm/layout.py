@@ -1,0 +1,193 @@
+"""Raydium CPMM accounts: pool state, fee configuration, vaults and mints, decoded into one frozen pool.
+
+Layouts: raydium-cp-swap `states/pool.rs` PoolState and `states/config.rs` AmmConfig, both behind an
+8-byte Anchor discriminator. Account bytes in, `CpmmPool` out; must not judge whether it can be traded now.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fillwright.domain.accounts import Account, Accounts, Address, Mint
+from fillwright.domain.errors import PoolRefused, Refusal
+from fillwright.venues.raydium_cpmm.curve import FEE_DENOMINATOR
+from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+
+PROGRAM_ID = Address("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
+VENUE_ID = "raydium_cpmm"
+
+POOL_DISCRIMINATOR = bytes.fromhex("f7ede3f5d7c3de46")
+POOL_BYTES = 637
+_CONFIG = 8
+_VAULTS = (72, 104)
+_MINTS = (168, 200)
+_PROGRAMS = (232, 264)
+_OBSERVATION = 296
+_STATUS = 329
+_PROTOCOL_FEES = (341, 349)
+_FUND_FEES = (357, 365)
+_OPEN_TIME = 373
+_CREATOR_FEE_ON = 389
+_ENABLE_CREATOR_FEE = 390
+_CREATOR_FEES = (397, 405)
+
+CONFIG_DISCRIMINATOR = bytes.fromhex("daf42168cbcb2b6f")
+CONFIG_BYTES = 236
+_TRADE_FEE_RATE = 12
+_PROTOCOL_FEE_RATE = 20
+_FUND_FEE_RATE = 28
+_CREATOR_FEE_RATE = 108
+
+_TOKEN_MINT = 0
+_TOKEN_STATE = 108
+_TOKEN_INITIALISED = 1
+
+CREATOR_FEE_ON_INPUT = 0
+CREATOR_FEE_ON_TOKEN_0 = 1
+CREATOR_FEE_ON_TOKEN_1 = 2
+
+Pair = tuple[int, int]
+
+
+class CpmmPool(msgspec.Struct, frozen=True):
+    """One pool. Pairs are (token 0, token 1); amounts in base units, rates in millionths.
+
+    `balances` are the vaults' whole balances; `protocol_fees`, `fund_fees` and `creator_fees` still lie
+    in them but belong to nobody's liquidity. `creator_fee_rate` is 0 where the pool's creator fee is off.
+    """
+
+    address: Address
+    mints: tuple[Mint, Mint]
+    mint_infos: tuple[MintInfo, MintInfo]
+    config: Address
+    vaults: tuple[Address, Address]
+    observation: Address
+    status: int
+    open_time: int
+    balances: Pair
+    protocol_fees: Pair
+    fund_fees: Pair
+    creator_fees: Pair
+    trade_fee_rate: int
+    protocol_fee_rate: int
+    fund_fee_rate: int
+    creator_fee_rate: int
+    creator_fee_on: int
+
+    @property
+    def venue(self) -> str:
+        return VENUE_ID
+
+    @property
+    def decimals(self) -> Pair:
+        return self.mint_infos[0].decimals, self.mint_infos[1].decimals
+
+
+def is_pool(account: Account) -> bool:
+    """Whether `account` is a pool state of this program."""
+    return account.owner == PROGRAM_ID and len(account.data) == POOL_BYTES and account.data[:8] == POOL_DISCRIMINATOR
+
+
+def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
+    """The pool's fee configuration, vaults and mints. Raises PoolRefused where there is no such pool."""
+    data = _pool_data(address, accounts)
+    return tuple(pubkey_at(data, at) for at in (_CONFIG, *_VAULTS, *_MINTS))
+
+
+def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
+    """The pool at `address` with its companions.
+
+    Raises PoolRefused: `missing_account`; `malformed` (also where the accounts contradict each other, or
+    rates exceed what the program's `update_amm_config` accepts); `unsupported_feature` (a transfer hook, a
+    creator fee mode that the program does not know).
+    """
+    data = _pool_data(address, accounts)
+    config_address = pubkey_at(data, _CONFIG)
+    trade, protocol, fund, creator = _rates(_need(accounts, config_address))
+    if data[_CREATOR_FEE_ON] > CREATOR_FEE_ON_TOKEN_1:
+        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"creator fee mode {data[_CREATOR_FEE_ON]} is unknown")
+    mints = _addresses(data, _MINTS)
+    programs = _addresses(data, _PROGRAMS)
+    vaults = _addresses(data, _VAULTS)
+    if mints[0] == mints[1]:
+        raise PoolRefused(Refusal.MALFORMED, "both sides are the same mint")
+    infos = (_mint(accounts, mints[0], programs[0]), _mint(accounts, mints[1], programs[1]))
+    return CpmmPool(
+        address=address,
+        mints=(Mint(mints[0]), Mint(mints[1])),
+        mint_infos=infos,
+        config=config_address,
+        vaults=vaults,
+        observation=pubkey_at(data, _OBSERVATION),
+        status=data[_STATUS],
+        open_time=_u64(data, _OPEN_TIME),
+        balances=(
+            _balance(accounts, vaults[0], mints[0], programs[0]),
+            _balance(accounts, vaults[1], mints[1], programs[1]),
+        ),
+        protocol_fees=_u64_pair(data, _PROTOCOL_FEES),
+        fund_fees=_u64_pair(data, _FUND_FEES),
+        creator_fees=_u64_pair(data, _CREATOR_FEES),
+        trade_fee_rate=trade,
+        protocol_fee_rate=protocol,
+        fund_fee_rate=fund,
+        creator_fee_rate=creator if data[_ENABLE_CREATOR_FEE] else 0,
+        creator_fee_on=data[_CREATOR_FEE_ON],
+    )
+
+
+def _pool_data(address: Address, accounts: Accounts) -> bytes:
+    account = _need(accounts, address)
+    if not is_pool(account):
+        raise PoolRefused(Refusal.MALFORMED, "not a Raydium CPMM pool account")
+    return account.data
+
+
+def _need(accounts: Accounts, address: Address) -> Account:
+    account = accounts.get(address)
+    if account is None:
+        raise PoolRefused(Refusal.MISSING_ACCOUNT, f"account {address} is missing")
+    return account
+
+
+def _rates(account: Account) -> tuple[int, int, int, int]:
+    """Trade, protocol, fund and creator fee rates of an AmmConfig account."""
+    data = account.data
+    if account.owner != PROGRAM_ID or len(data) != CONFIG_BYTES or data[:8] != CONFIG_DISCRIMINATOR:
+        raise PoolRefused(Refusal.MALFORMED, "not a Raydium CPMM fee configuration")
+    protocol, fund = _u64(data, _PROTOCOL_FEE_RATE), _u64(data, _FUND_FEE_RATE)
+    # Shares beyond the whole trade fee would let the accrued fees outgrow the vault.
+    if protocol + fund > FEE_DENOMINATOR:
+        raise PoolRefused(Refusal.MALFORMED, "protocol and fund take more than the trade fee")
+    return _u64(data, _TRADE_FEE_RATE), protocol, fund, _u64(data, _CREATOR_FEE_RATE)
+
+
+def _mint(accounts: Accounts, mint: Address, program: Address) -> MintInfo:
+    info = decode_mint(_need(accounts, mint))
+    if info.program != program:
+        raise PoolRefused(Refusal.MALFORMED, f"mint {mint} is not of the token program that the pool names")
+    if info.has_transfer_hook:
+        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"mint {mint} has a transfer hook")
+    return info
+
+
+def _balance(accounts: Accounts, vault: Address, mint: Address, program: Address) -> int:
+    account = _need(accounts, vault)
+    balance = decode_balance(account)
+    if account.owner != program or pubkey_at(account.data, _TOKEN_MINT) != mint:
+        raise PoolRefused(Refusal.MALFORMED, f"vault {vault} is not of the pool's mint {mint}")
+    if account.data[_TOKEN_STATE] != _TOKEN_INITIALISED:
+        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"vault {vault} is frozen")
+    return balance
+
+
+def _addresses(data: bytes, offsets: tuple[int, int]) -> tuple[Address, Address]:
+    return pubkey_at(data, offsets[0]), pubkey_at(data, offsets[1])
+
+
+def _u64(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 8], "little")
+
+
+def _u64_pair(data: bytes, offsets: tuple[int, int]) -> Pair:
+    return _u64(data, offsets[0]), _u64(data, offsets[1])

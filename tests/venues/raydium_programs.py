@@ -1,0 +1,102 @@
+"""Runs swaps of one venue on its real program's bytecode, in a local SVM.
+
+A snapshot's accounts go in, the executed amounts come out. The bytecode is not part of the repository: the
+environment variable FILLWRIGHT_PROGRAMS names a folder that holds it as `<program id>.so`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from solders.account import Account as RawAccount
+from solders.clock import Clock
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.transaction import Transaction
+from solders.transaction_metadata import FailedTransactionMetadata
+
+from fillwright.domain.accounts import Accounts, Address, ChainClock
+from fillwright.domain.amounts import SwapMode
+from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
+from fillwright.venues.venue import Swap, SwapAccounts
+
+U64_MAX = 2**64 - 1
+WALLET_BALANCE = 2**62
+_RENT = 10**9
+_TRADER = Keypair.from_seed(bytes(range(32)))
+_INPUT = Pubkey(bytes([7]) * 32)
+_OUTPUT = Pubkey(bytes([9]) * 32)
+
+
+def needs_program(program_id: str) -> pytest.MarkDecorator:
+    """Skips a test where the program's bytecode is not at hand."""
+    folder = os.environ.get("FILLWRIGHT_PROGRAMS")
+    missing = folder is None or not (Path(folder) / f"{program_id}.so").is_file()
+    return pytest.mark.skipif(missing, reason=f"FILLWRIGHT_PROGRAMS names no folder with {program_id}.so")
+
+
+class Program:
+    """One venue's program, ready to swap in any snapshot."""
+
+    def __init__(self, venue: Any) -> None:
+        self._venue = venue
+        self._code = (Path(os.environ["FILLWRIGHT_PROGRAMS"]) / f"{venue.program_id}.so").read_bytes()
+        self._svm = LiteSVM()
+        self._svm.add_program(Pubkey.from_string(venue.program_id), self._code)
+        self._svm.airdrop(_TRADER.pubkey(), 10**12)
+
+    def load(self, accounts: Accounts, clock: ChainClock) -> None:
+        """Put the snapshot and the clock in place."""
+        for address, account in accounts.items():
+            data = account.data
+            if account.owner == TOKEN_PROGRAM and len(data) == 165:
+                # Snapshots hold any balance of wSOL without the lamports under it: make it an ordinary token.
+                data = data[:109] + bytes(12) + data[121:]
+            raw = RawAccount(max(account.lamports, _RENT), data, Pubkey.from_string(account.owner))
+            self._svm.set_account(Pubkey.from_string(address), raw)
+        self._svm.set_clock(Clock(clock.slot, 0, clock.epoch, clock.epoch, clock.unix_timestamp))
+
+    def swap(self, pool: Any, swap: Swap, clock: ChainClock) -> tuple[int, int] | None:
+        """The amounts that left and reached the wallet, or None where the program failed. State moves on."""
+        before = swap.amount if swap.mode is SwapMode.EXACT_IN else WALLET_BALANCE
+        output_mint = next(mint for mint in pool.mints if mint != swap.input_mint)
+        self._hold(_INPUT, swap.input_mint, before)
+        self._hold(_OUTPUT, output_mint, 0)
+        limit = 0 if swap.mode is SwapMode.EXACT_IN else U64_MAX
+        accounts = SwapAccounts(_TRADER.pubkey(), _INPUT, _OUTPUT)
+        instruction = self._venue.instruction(pool, swap, limit, accounts, clock)
+        self._svm.expire_blockhash()
+        message = Message.new_with_blockhash([instruction], _TRADER.pubkey(), self._svm.latest_blockhash())
+        result = self._svm.send_transaction(Transaction([_TRADER], message, self._svm.latest_blockhash()))
+        if isinstance(result, FailedTransactionMetadata):
+            return None
+        return before - self._balance(_INPUT), self._balance(_OUTPUT)
+
+    def account(self, address: str) -> bytes:
+        """An account's data as it stands."""
+        found = self._svm.get_account(Pubkey.from_string(address))
+        assert found is not None
+        return bytes(found.data)
+
+    def _hold(self, key: Pubkey, mint: str, amount: int) -> None:
+        held = self._svm.get_account(Pubkey.from_string(mint))
+        assert held is not None
+        owner = Address(str(held.owner))
+        data = bytearray(165)
+        data[0:32] = bytes(Pubkey.from_string(mint))
+        data[32:64] = bytes(_TRADER.pubkey())
+        data[64:72] = amount.to_bytes(8, "little")
+        data[108] = 1
+        if owner == TOKEN_2022_PROGRAM:
+            data += bytes([2]) + (2).to_bytes(2, "little") + (8).to_bytes(2, "little") + bytes(8)
+        self._svm.set_account(key, RawAccount(_RENT, bytes(data), Pubkey.from_string(owner)))
+
+    def _balance(self, key: Pubkey) -> int:
+        found = self._svm.get_account(key)
+        assert found is not None
+        return int.from_bytes(bytes(found.data)[64:72], "little")
