@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .engine import Client, client
+from api.compat.engine import Client, client
 
 
 @pytest.fixture(scope="package")

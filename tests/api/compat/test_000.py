@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .engine import Client, heard
+from api.compat.engine import Client, heard
 
 
 def test_an_order_is_answered_with_its_id_and_pending(team: Client) -> None:

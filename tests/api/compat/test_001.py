@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from .engine import Client
+from api.compat.engine import Client
 
 STATE = {"status", "orderId", "txHash", "executedPrice", "lastError", "attempts", "updatedAt"}
 

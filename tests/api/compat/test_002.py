@@ -7,7 +7,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from .engine import ORDERS, Client, heard
+from api.compat.engine import ORDERS, Client, heard
 
 ORDER = {
     "orderId", "type", "tokenIn", "tokenOut", "amountIn", "slippage", "status", "createdAt", "updatedAt", "txHash",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from .engine import ORDERS, Client, running
+from api.compat.engine import ORDERS, Client, running
 
 ROW = {
     "id", "token_in", "token_out", "amount", "max_slippage", "status", "quote_dex", "quote_price", "quote_fee",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from .engine import ORDERS, Client
+from api.compat.engine import ORDERS, Client
 
 ORDER = {
     "id", "userWallet", "inputToken", "outputToken", "inputAmount", "outputAmount", "selectedDex", "status", "txHash",
