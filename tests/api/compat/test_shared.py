@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from api.compat.engine import ORDERS, SOCKETS, Client, client
 
 JSON = {"content-type": "application/json"}
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - that is what the test is about
 
 
 @pytest.mark.parametrize("dialect", sorted(ORDERS))
@@ -172,8 +173,8 @@ def test_with_keys_configured_a_key_is_its_account(tmp_path_factory: pytest.Temp
 def test_beyond_loopback_it_is_closed_unless_opened(tmp_path_factory: pytest.TempPathFactory) -> None:
     digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
     keys = json.dumps([{"account": "desk", "sha256": digest}])
-    with client(tmp_path_factory.mktemp("closed"), host="0.0.0.0", api_keys=keys) as team:
-        local = Client(team.url.replace("0.0.0.0", "127.0.0.1"))
+    with client(tmp_path_factory.mktemp("closed"), host=EVERYWHERE, api_keys=keys) as team:
+        local = Client(team.url.replace(EVERYWHERE, "127.0.0.1"))
         refused = local.post("/api/orders/execute", ORDERS["004"])
         assert refused.status_code == 401
         assert refused.json()["success"] is False
@@ -181,8 +182,8 @@ def test_beyond_loopback_it_is_closed_unless_opened(tmp_path_factory: pytest.Tem
             with pytest.raises(InvalidStatus), local.socket(path.format("x")):
                 pass
         local.close()
-    with client(tmp_path_factory.mktemp("open"), host="0.0.0.0", compat_insecure=True) as team:
-        local = Client(team.url.replace("0.0.0.0", "127.0.0.1"))
+    with client(tmp_path_factory.mktemp("open"), host=EVERYWHERE, compat_insecure=True) as team:
+        local = Client(team.url.replace(EVERYWHERE, "127.0.0.1"))
         assert local.post("/api/orders/execute", ORDERS["004"]).status_code == 201
         local.close()
 
