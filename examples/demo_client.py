@@ -84,7 +84,9 @@ def routing(message: dict[str, Any]) -> str | None:
     """A routing decision in words, as far as the dialect tells."""
     found = message.get("routing")
     if found:
-        quotes = (f"{dex} {found[dex]['outputAmount']:.6f} (fee {found[dex]['fee']:.4f})" for dex in ("raydium", "meteora"))
+        quotes = (
+            f"{dex} {found[dex]['outputAmount']:.6f} (fee {found[dex]['fee']:.4f})" for dex in ("raydium", "meteora")
+        )
         return f"{', '.join(quotes)} -> {found['selected']}"
     data = message.get("data") or {}
     dex = data.get("selectedDex") or data.get("dex")

@@ -48,13 +48,18 @@ WITH read AS (
         json_extract(o.routed, '$.route.amount_out') AS quoted_out,
         json_extract(o.routed, '$.route.legs[0].dex') AS dex,
         (
-            SELECT sum(CASE
-                WHEN json_extract(f.value, '$.mint') = o.input_mint
-                    THEN json_extract(f.value, '$.amount') * 1.0 / json_extract(o.routed, '$.route.legs[0].amount_in')
-                ELSE json_extract(f.value, '$.amount') * 1.0
-                    / (json_extract(o.routed, '$.route.legs[0].amount_out') + json_extract(f.value, '$.amount'))
-            END)
-            FROM json_each(o.routed, '$.route.legs[0].fees') AS f
+            SELECT
+                coalesce(sum(f.amount) FILTER (WHERE f.mint = o.input_mint), 0.0) / f.leg_in
+                + coalesce(sum(f.amount) FILTER (WHERE f.mint <> o.input_mint), 0.0)
+                / (f.leg_out + coalesce(sum(f.amount) FILTER (WHERE f.mint <> o.input_mint), 0.0))
+            FROM (
+                SELECT
+                    json_extract(each.value, '$.mint') AS mint,
+                    json_extract(each.value, '$.amount') * 1.0 AS amount,
+                    json_extract(o.routed, '$.route.legs[0].amount_in') AS leg_in,
+                    json_extract(o.routed, '$.route.legs[0].amount_out') AS leg_out
+                FROM json_each(o.routed, '$.route.legs[0].fees') AS each
+            ) AS f
         ) AS quote_fee
     FROM order_rows AS o
     LEFT JOIN client_tokens AS i ON i.mint = o.input_mint
