@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from decimal import Decimal
 
 import pytest
@@ -18,13 +20,15 @@ def test_an_order_is_answered_as_queued_with_a_relative_socket_url(team: Client)
     assert response.status_code == 200
     assert set(answer) == {"status", "orderId", "ws_url"}
     assert answer["status"] == "queued"
+    assert re.fullmatch("[a-f0-9]{32}", answer["orderId"])
+    assert team.get(f"/api/orders/{answer['orderId']}").status_code == 200
     assert answer["ws_url"] == f"/api/orders/upgrade/{answer['orderId']}"
 
 
 def test_mints_are_accepted_like_symbols(team: Client) -> None:
     usdc = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
     order_id = team.order("001", tokenOut=usdc)
-    assert team.get(f"/v1/orders/{order_id}").json()["output"]["symbol"] == "USDC"
+    assert team.get(f"/v1/orders/{uuid.UUID(order_id)}").json()["output"]["symbol"] == "USDC"
 
 
 def test_every_state_is_flat_with_nulls_and_the_server_leaves_the_socket_open(team: Client) -> None:
@@ -52,7 +56,7 @@ def test_an_unknown_order_is_pending(team: Client) -> None:
 
 def test_the_absolute_limit_is_taken_exactly_and_missing_it_ends_as_slippage_failed(team: Client) -> None:
     order_id = team.order("001", minAmountOut=1_000_000.000001)
-    assert Decimal(team.get(f"/v1/orders/{order_id}").json()["min_out"]) == Decimal("1000000.000001")
+    assert Decimal(team.get(f"/v1/orders/{uuid.UUID(order_id)}").json()["min_out"]) == Decimal("1000000.000001")
     assert team.watch("001", order_id)[-1]["status"] == "slippage_failed"
 
 

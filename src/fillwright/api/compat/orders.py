@@ -19,11 +19,11 @@ from fillwright.api.compat.access import Door
 from fillwright.api.compat.answers import answering, json_response
 from fillwright.api.compat.dialects import D002, D003, D004, DIALECTS, STEPS, Dialect, preferred, recognise
 from fillwright.api.compat.facts import Facts
+from fillwright.api.compat.ids import order_id_of
 from fillwright.api.compat.numbers import decode_object, number
 from fillwright.api.compat.progress import shown, steps_of
 from fillwright.api.compat.requests import quote_spec, spec_of
 from fillwright.api.compat.waiting import Ended
-from fillwright.api.ids import parse_order_id
 from fillwright.api.parsing import read_body
 from fillwright.api.services import Services
 from fillwright.api.streams import Hub
@@ -163,10 +163,8 @@ class Orders:
 
     async def _find(self, request: Request, account: str) -> Order:
         """The caller's order. Raises NotFound, the same for whatever is no order of the caller's."""
-        try:
-            order = await self._services.store.get(parse_order_id(request.path_params["order_id"]))
-        except InvalidInput:
-            order = None
+        known = order_id_of(request.path_params["order_id"])
+        order = await self._services.store.get(known) if known is not None else None
         if order is None or order.spec.account != account:
             raise NotFound("Order not found")
         return order

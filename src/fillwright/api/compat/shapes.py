@@ -31,7 +31,8 @@ def accepted(order: Order, dialect: Dialect) -> Shape:
         case "000":
             return {"orderId": order_id, "status": "PENDING"}
         case "001":
-            return {"status": "queued", "orderId": order_id, "ws_url": f"/api/orders/upgrade/{order_id}"}
+            compact = compact_id(order_id)
+            return {"status": "queued", "orderId": compact, "ws_url": f"/api/orders/upgrade/{compact}"}
         case "003":
             return {"orderId": order_id, "status": "pending", "message": MESSAGES_003["pending"]}
         case "004":
@@ -39,6 +40,11 @@ def accepted(order: Order, dialect: Dialect) -> Shape:
             return {"success": True, "data": data}
         case _:
             return {"orderId": order_id, "status": "pending"}
+
+
+def compact_id(order_id: str) -> str:
+    """An order's id without dashes: 001's clients look for hex digits only."""
+    return order_id.replace("-", "")
 
 
 def failure(dialect: Dialect | None, message: str, detail: str | None = None) -> Shape:
@@ -309,7 +315,7 @@ def update_001(step: Step, tokens: TokenList) -> Shape:
     facts = Facts(step.order, tokens)
     return {
         "status": "slippage_failed" if facts.missed_price else D001.spell(step.name),
-        "orderId": step.order.id,
+        "orderId": compact_id(step.order.id),
         "txHash": facts.tx_hash,
         "executedPrice": facts.executed_price,
         "lastError": facts.error or facts.last_error,

@@ -18,10 +18,10 @@ from fillwright.api import parsing
 from fillwright.api.compat import shapes
 from fillwright.api.compat.access import Door
 from fillwright.api.compat.dialects import DIALECT_HEADER, DIALECTS, STEPS
+from fillwright.api.compat.ids import order_id_of
 from fillwright.api.compat.numbers import encode
 from fillwright.api.compat.progress import Progress, Step, is_shown
 from fillwright.api.events import Encoded, Target
-from fillwright.api.ids import parse_order_id
 from fillwright.api.outbox import Message, Outbox, ReaderTooSlow
 from fillwright.api.problems import deny
 from fillwright.api.services import Services
@@ -171,10 +171,8 @@ class Conversation:
 
     async def find(self, order_id: str) -> Order | None:
         """The caller's order."""
-        try:
-            order = await self.services.store.get(parse_order_id(order_id))
-        except InvalidInput:
-            return None
+        known = order_id_of(order_id)
+        order = await self.services.store.get(known) if known is not None else None
         return order if order is not None and order.spec.account == self._account else None
 
     async def follow(self, order: Order, style: Style) -> None:
