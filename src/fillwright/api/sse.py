@@ -129,11 +129,12 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def _start(query: QueryParams, resumed: str | None) -> int:
-    """The sequence to start after. Raises InvalidParameter `field_type`."""
+    """The sequence to start after: a resumed stream goes on where it was. Raises InvalidParameter `field_type`."""
+    found: list[int] = []
     for name, text in (("Last-Event-ID", resumed), ("from_seq", query.get("from_seq"))):
         if text is None:
             continue
         if not (text.isascii() and text.isdigit() and len(text) <= MAX_SEQUENCE_CHARS):
             raise InvalidParameter("field_type", "this must be the sequence number of an event", name)
-        return int(text)
-    return 0
+        found.append(int(text))
+    return found[0] if found else 0
