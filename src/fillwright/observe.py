@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -147,16 +147,16 @@ def unexpected_error(where: str, error: BaseException) -> None:
 # --- requests ---------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1_024)
-def _of_route(route: str, status: int) -> tuple[Counter, Histogram]:
+@cache
+def _request_metrics(route: str, status: int) -> tuple[Counter, Histogram]:
     return _requests.labels(route, status), _request_seconds.labels(route)
 
 
 def request_served(route: str, status: int, seconds: float) -> None:
     """`route`: the path's template, never the path itself."""
-    counter, histogram = _of_route(route, status)
-    counter.inc()
-    histogram.observe(seconds)
+    count, duration = _request_metrics(route, status)
+    count.inc()
+    duration.observe(seconds)
 
 
 def request_refused(code: str, status: int) -> None:

@@ -87,17 +87,13 @@ class MemoryBus:
 
     async def wait_ring(self, timeout_s: float) -> bool:
         """True once it has rung since the last wait; False after `timeout_s`, and at once when closed."""
-        if self._closed:
-            return False
         try:
             async with asyncio.timeout(timeout_s):
                 await self._rung.wait()
         except TimeoutError:
             return False
-        if self._closed:
-            return False
         self._rung.clear()
-        return True
+        return not self._closed
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:
