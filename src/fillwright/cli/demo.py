@@ -21,11 +21,11 @@ from fillwright import app as composition
 from fillwright import observe, wire
 from fillwright.cli import show
 from fillwright.cli.output import console, emit, is_pretty
-from fillwright.client import AsyncClient
+from fillwright.client import AsyncClient, OrderFields
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import OrderStatus
 
-ORDERS = (
+ORDERS: tuple[OrderFields, ...] = (
     {"input": "SOL", "output": "USDC", "amount": "10"},
     {"input": "RAY", "output": "USDC", "amount": "200"},
     {"input": "BONK", "output": "SOL", "amount": "1000000"},
