@@ -146,7 +146,7 @@ def test_a_sequence_from_the_future_and_an_unknown_order_are_refused(tmp_path: P
 
 def test_every_reader_of_everything_sees_each_event_once_and_in_order(tmp_path: Path) -> None:
     async def test(_: Engine, client: AsyncClient) -> None:
-        orders = await asyncio.gather(*(client.submit(**SOL_TO_USDC) for _ in range(20)))
+        orders = await asyncio.gather(*(client.submit(**SOL_TO_USDC, slippage_bps=5_000) for _ in range(20)))
         await asyncio.gather(*(client.wait(order.id) for order in orders))
         last = (await client.stats()).last_sequence
         seen: list[int] = []
