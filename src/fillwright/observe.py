@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -146,10 +147,16 @@ def unexpected_error(where: str, error: BaseException) -> None:
 # --- requests ---------------------------------------------------------------------------------------------
 
 
+@cache
+def _request_metrics(route: str, status: int) -> tuple[Counter, Histogram]:
+    return _requests.labels(route, status), _request_seconds.labels(route)
+
+
 def request_served(route: str, status: int, seconds: float) -> None:
     """`route`: the path's template, never the path itself."""
-    _requests.labels(route, status).inc()
-    _request_seconds.labels(route).observe(seconds)
+    count, duration = _request_metrics(route, status)
+    count.inc()
+    duration.observe(seconds)
 
 
 def request_refused(code: str, status: int) -> None:

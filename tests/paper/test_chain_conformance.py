@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.chain.conformance import ChainConformance, Harness
-from tests.paper.manual_clock import ManualClock
-from tests.paper.worlds import STILL, open_world
-
+from chain.conformance import ChainConformance, Harness
 from fillwright.paper.faults import Faults, FaultyChain
+from paper.manual_clock import ManualClock
+from paper.worlds import STILL, open_world
 
 SLOT_MS = 400
 

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.paper.manual_clock import ManualClock
-
 from fillwright.config import Settings
 from fillwright.domain.accounts import Mint
 from fillwright.domain.amounts import SwapMode
@@ -23,6 +21,7 @@ from fillwright.paper.origin import Origin
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Clock
 from fillwright.venues.venue import Pool, Swap
+from paper.manual_clock import ManualClock
 
 TOKENS = TokenList(MAINNET_TOKENS)
 SOL, USDC, RAY, BONK = (TOKENS.resolve(symbol, pointer="").mint for symbol in ("SOL", "USDC", "RAY", "BONK"))

@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fillwright import wire
 from fillwright.api import openapi
@@ -44,7 +44,7 @@ class Api:
         self.hub = Hub(services)
         self.gate = Gate(services.settings, services.clock)
         self.fastapi = _fastapi(services, self.hub, self.gate)
-        self._app = Edge(self.fastapi, services.mode, services.clock)
+        self._app = Edge(_Busiest(self.fastapi, services, self.gate), services.mode, services.clock)
         self._opened = False
 
     async def open(self) -> None:
@@ -76,6 +76,31 @@ class Api:
         await receive()
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Busiest:
+    """Answers the busiest routes itself: routing and middleware would cost as much as the order does."""
+
+    def __init__(self, app: ASGIApp, services: Services, gate: Gate) -> None:
+        self._app = app
+        self._mode = services.mode
+        self._cors = bool(services.settings.cors_origins)
+        self._routes: dict[str, tuple[ASGIApp, Route]] = {}
+        for path, endpoint in (("/v1/orders", PostOrder(services, gate)), ("/v1/quotes", PostQuote(services, gate))):
+            self._routes[path] = (endpoint, Route(path, endpoint, methods=["POST"]))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._routes.get(scope.get("path", "")) if scope.get("method") == "POST" else None
+        if found is None or self._cors:
+            await self._app(scope, receive, send)
+            return
+        endpoint, scope["route"] = found
+        try:
+            await endpoint(scope, receive, send)
+        except FillwrightError as error:
+            await problem_response(problem_of(error, self._mode))(scope, receive, send)
+        except ClientDisconnect:
+            return
 
 
 def create_api(services: Services) -> Api:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from fillwright import wire
@@ -19,6 +21,7 @@ from fillwright.domain.orders import (
     Landed,
     NeedsReview,
     OrderEvent,
+    OrderId,
     OrderSpec,
     Retrying,
     RolledBack,
@@ -32,17 +35,19 @@ from fillwright.domain.tokens import TokenList
 class Context(msgspec.Struct, frozen=True):
     """What an event of an order needs from the order to be shown and to find its readers."""
 
-    account: str
-    wallet: str
     sides: views.Sides
+    targets: tuple[Target, ...]
+    """Every target that the order's events belong to."""
 
 
-def context_of(spec: OrderSpec, tokens: TokenList) -> Context:
-    """The context of the events of an order with this spec."""
-    return Context(spec.account, spec.wallet, views.sides_of(spec, tokens))
+def context_of(order_id: OrderId, spec: OrderSpec, tokens: TokenList) -> Context:
+    """The context of the events of the order with this id and spec."""
+    account = spec.account
+    targets = (Target(account, "order", order_id), Target(account, "wallet", spec.wallet), Target(account, "all"))
+    return Context(views.sides_of(spec, tokens), targets)
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(NamedTuple):
     """Whose events a stream carries: `kind` is `order`, `wallet` or `all`; `value` the order's id or the wallet.
     Events of other accounts never belong to it."""
 
@@ -75,12 +80,7 @@ class Encoded:
         self.event = event
         self.context = context
         self.mode = mode
-        self.targets = (
-            Target(context.account, "order", event.order_id),
-            Target(context.account, "wallet", context.wallet),
-            Target(context.account, "all"),
-        )
-        """Every target that the event belongs to."""
+        self.targets = context.targets
         self._tokens = tokens
         self._json: bytes | None = None
         self._text: str | None = None

@@ -212,7 +212,7 @@ class _Orders:
         services = self._services
         tokens = services.market.tokens
         events = await services.store.events(order.id, after, limit)
-        context = context_of(order.spec, tokens)
+        context = context_of(order.id, order.spec, tokens)
         shown = [event_view(event, context, services.mode, tokens) for event in events]
         over = not events or (events[-1].status in TERMINAL) or len(events) < limit
         return wire.EventPage(services.mode, order.id, shown, None if over else events[-1].number)

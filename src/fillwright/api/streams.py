@@ -147,7 +147,7 @@ class Hub:
         known: dict[OrderId, Context | None] = {}
         for event in events:
             if isinstance(event.body, Accepted):
-                known[event.order_id] = context_of(event.body.spec, tokens)
+                known[event.order_id] = context_of(event.order_id, event.body.spec, tokens)
             elif event.order_id not in known:
                 known[event.order_id] = self._contexts.get(event.order_id)
         for order_id, context in known.items():
@@ -161,7 +161,7 @@ class Hub:
         if order is None:
             observe.stream_fault("order_missing")
             return None
-        return context_of(order.spec, self._services.market.tokens)
+        return context_of(order.id, order.spec, self._services.market.tokens)
 
     async def _follow(self) -> None:
         while (subscription := self._subscription) is not None:

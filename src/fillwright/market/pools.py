@@ -103,33 +103,33 @@ _decode_meta = msgspec.json.Decoder(_Meta).decode
 def load_pools(root: Path) -> LoadedPools:
     """Everything at or below `root`. A file that is no account dump is listed, not fatal.
 
-    A pool found in several folders is taken from the one with the newest clock, then from the first by path.
+    A pool found in several folders is taken from the one with the newest clock; of several such, from the first
+    by path in which it can be priced.
     Raises InvalidInput `dump_invalid` where `root` is no folder or holds too many files.
     """
     unpriced: dict[Address, Unpriced] = {}
     folders = list(_folders(root, unpriced))
+    copies: dict[Address, list[tuple[_Folder, Pool | Unpriced]]] = {}
+    for folder in folders:
+        for address, account in folder.accounts.items():
+            found = _judge(address, account, folder.accounts)
+            if found is not None:
+                copies.setdefault(address, []).append((folder, found))
     pools: dict[Address, Pool] = {}
     notes: list[str] = []
-    taken: dict[Address, Path] = {}
-    # Newest first: -1 puts folders without a clock last; sorting is stable, so the first by path leads.
-    for folder in sorted(folders, key=lambda folder: -(folder.clock.slot if folder.clock else -1)):
-        for address, account in sorted(folder.accounts.items()):
-            found = _judge(address, account, folder.accounts)
-            if found is None:
-                continue
-            if address in taken:
-                notes.append(f"{address}: taken from {taken[address]}, left out in {folder.path}")
-                continue
-            taken[address] = folder.path
-            if isinstance(found, Unpriced):
-                unpriced[address] = found
-            else:
-                pools[address] = found
+    for address, held in sorted(copies.items()):
+        # Folders come by path and sorting is stable; a folder without a clock is older than any with one.
+        held.sort(key=lambda copy: (-(copy[0].clock.slot if copy[0].clock else -1), isinstance(copy[1], Unpriced)))
+        (taken, found), *others = held
+        notes += [f"{address}: taken from {taken.path}, left out in {other.path}" for other, _ in others]
+        if isinstance(found, Unpriced):
+            unpriced[address] = found
+        else:
+            pools[address] = found
     clocks = [folder.clock for folder in folders if folder.clock is not None]
     newest = max(clocks, key=lambda clock: (clock.unix_timestamp, clock.slot), default=None)
-    ordered = {address: pools[address] for address in sorted(pools)}
     listed = tuple(unpriced[address] for address in sorted(unpriced))
-    return LoadedPools(ordered, listed, _tokens(ordered), tuple(notes), newest)
+    return LoadedPools(pools, listed, _tokens(pools), tuple(notes), newest)
 
 
 def _folders(root: Path, unpriced: dict[Address, Unpriced]) -> Iterator[_Folder]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 
 from solders.pubkey import Pubkey
@@ -89,14 +90,14 @@ class PaperChain:
     async def open(self) -> None:
         """Begin a world, or go on with the one in the ledger. Raises ConfigError, StoreError."""
         self._lock = ledger.lock(self._settings.ledger_path)
-        try:
+        async with AsyncExitStack() as opened:
+            opened.callback(self._lock.close)
+            opened.push_async_callback(self._writer.close)
             await self._writer.open()
             self.reader = LedgerReader(self._settings.ledger_path)
+            opened.callback(self.reader.close)
             world = await self._origin.world(self._settings, self._clock, self.reader, self._writer)
-        except BaseException:
-            await self._writer.close()
-            self._lock.close()
-            raise
+            opened.pop_all()
         self._genesis: Genesis = world.genesis
         self._time = WorldTime(self._clock, world.seen_ms)
         self._state = State(
@@ -135,6 +136,11 @@ class PaperChain:
         """The clock and every pool now. The mapping is the same object until a pool changes, and never changes."""
         self._settle()
         return self._state.clock, self._state.pools()
+
+    @property
+    def unwritten(self) -> int:
+        """How many transactions have landed and are not durable yet: to the outside they have not landed."""
+        return self._state.unwritten
 
     async def latest_blockhash(self) -> Blockhash:
         self._settle()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import replace
 from solders.errors import BincodeError
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
@@ -33,6 +34,7 @@ MARKER_LAMPORTS = 890_880
 MAX_TRANSACTION_BYTES = 1_232
 _SIGNATURE_BYTES = 64
 _MARKER_CACHE = 4_096
+_PARSED_CACHE = 1_024
 
 
 class PaperLeg(msgspec.Struct, frozen=True, array_like=True):
@@ -110,12 +112,12 @@ def parse_signed(raw: bytes) -> Transaction:
     if len(raw) <= 1 + _SIGNATURE_BYTES or raw[0] != 1:
         raise _invalid("it does not begin with exactly one signature")
     signature = Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES])
-    return _parse(raw[1 + _SIGNATURE_BYTES :], str(signature))
+    return replace(_parse(raw[1 + _SIGNATURE_BYTES :]), signature=str(signature))
 
 
 def parse_message(message: bytes) -> Transaction:
     """The transaction that an unsigned message describes. Raises ChainError `transaction_invalid`."""
-    return _parse(message, "")
+    return _parse(message)
 
 
 def is_signed(raw: bytes) -> bool:
@@ -158,7 +160,9 @@ def _marker_instruction(seed: str, wallet: Pubkey) -> Instruction:
     )
 
 
-def _parse(raw: bytes, signature: str) -> Transaction:
+@lru_cache(maxsize=_PARSED_CACHE)
+def _parse(raw: bytes) -> Transaction:
+    """A message is read when it is simulated and again when it comes back signed: once is enough."""
     try:
         message = from_bytes_versioned(raw)
     except (BincodeError, ValueError) as error:
@@ -180,7 +184,7 @@ def _parse(raw: bytes, signature: str) -> Transaction:
         raise _invalid(f"its swap can't be read: {error}") from error
     _check(swap)
     seed = _marker_seed(message) if len(instructions) == 2 else ""
-    return Transaction(signature, str(keys[0]), bytes(message.recent_blockhash), seed, swap, mints)
+    return Transaction("", str(keys[0]), bytes(message.recent_blockhash), seed, swap, mints)
 
 
 def _check(swap: PaperSwap) -> None:
