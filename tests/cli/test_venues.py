@@ -9,7 +9,8 @@ from cli.terminals import on_terminal, piped
 from fillwright.venues.registry import VENUES
 
 DATA = Path(__file__).parents[1] / "data" / "onchain"
-VECTORS = sorted((DATA / "vectors" / "raydium_cpmm").glob("SYN_*.jsonl"))
+VENUE = "raydium_amm_v4"
+VECTORS = sorted((DATA / "vectors" / VENUE).glob("SYN_[0-9S]*.jsonl"))
 
 
 def test_every_venue_is_listed() -> None:
@@ -28,9 +29,9 @@ def test_recorded_swaps_agree_with_the_venue_s_maths() -> None:
 
 
 def test_a_whole_folder_is_verified_on_a_terminal() -> None:
-    ran = on_terminal(80, "venues", "verify", str(DATA / "pools"), str(DATA / "vectors" / "raydium_amm_v4"))
+    ran = on_terminal(80, "venues", "verify", str(DATA / "pools"), str(DATA / "vectors" / VENUE))
     assert ran.status == 0
-    assert "raydium_amm_v4" in ran.out
+    assert VENUE in ran.out
     assert "mismatches" in ran.out
 
 
@@ -50,7 +51,7 @@ def test_a_wrong_vector_is_shown_and_exits_with_1(tmp_path: Path) -> None:
     report = json.loads(ran.out)
     assert report["venues"][0]["mismatches"] == 1
     (shown,) = report["mismatches"]
-    assert shown.startswith(f"wrong.jsonl:{number} raydium_cpmm")
+    assert shown.startswith(f"wrong.jsonl:{number} {VENUE}")
     assert str(case["amount_out"]) in shown
     drawn = on_terminal(140, "venues", "verify", str(DATA / "pools"), str(wrong))
     assert drawn.status == 1

@@ -62,7 +62,7 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fillwright", "serve", "--log-level", "critical"],
+            [sys.executable, "-m", "fillwright", "serve", "--log-level", "error"],
             env=self._environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -74,7 +74,7 @@ class Server:
             for line in self._process.stdout:
                 if line.startswith("listening on"):
                     return
-            raise AssertionError("the server did not start")
+            raise AssertionError(f"the server did not start: exit status {self._end()}")
         finally:
             alarm.cancel()
 
