@@ -218,7 +218,10 @@ class GroupCommit:
                 self._after_batch([result for _, result, error in outcomes if error is None])
         finally:
             for future, result, error in outcomes:
-                _settle(future, result, error)
+                if error is None and not future.done():
+                    future.set_result(result)
+                else:
+                    _settle(future, result, error)
 
 
 def translate(error: BaseException) -> BaseException:

@@ -13,6 +13,7 @@ import typer
 
 from fillwright import __version__
 from fillwright.cli import venues
+from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="A self-hosted order execution engine for Solana DEXes.",
 )
 app.add_typer(venues.app, name="venues")
+app.command()(bench)
 
 Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
 ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY", help="Where keys are set up.")]

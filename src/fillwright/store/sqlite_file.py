@@ -16,7 +16,7 @@ from fillwright.store.queries import Migration, migrations
 
 MIN_SQLITE = (3, 31, 0)
 BUSY_TIMEOUT_MS = 5_000
-CHECKPOINT_PAGES = 2_000
+CHECKPOINT_PAGES = 10_000
 """Pages of the write-ahead log after which the writer copies them into the file."""
 WRITER_CACHE_KIB = 16_384
 READER_CACHE_KIB = 4_096
