@@ -31,6 +31,8 @@ from store.conformance import Stage, StoreConformance
 pytestmark = pytest.mark.anyio
 
 TESTS = Path(__file__).parents[1]
+FULL = 2
+"""SQLite's number for `PRAGMA synchronous = FULL`."""
 KILLS = 3
 WRITES_BEFORE_A_KILL = 400
 
@@ -120,6 +122,13 @@ class TestReopening:
         with pytest.raises(ConfigError, match="can't be opened"):
             await opened(tmp_path / "file" / "store.db")
 
+    def test_every_commit_waits_for_the_disk(self, path: Path) -> None:
+        prepare(path)
+        connection = connect_writer(path)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (FULL,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.close()
+
 
 class TestMigrations:
     async def test_a_step_runs_once_and_is_recorded(self, stage: Stage, path: Path) -> None:
@@ -165,6 +174,17 @@ class TestLeases:
         with pytest.raises(StaleLease):
             await stage.store.change(step(order, ROUTED, quiet))
         await stage.store.close()
+
+    async def test_a_claim_in_the_same_flush_finds_the_order_before_it(self, stage: Stage) -> None:
+        lease = await stage.store.register("w1")
+        gate = threading.Event()
+        stuck = stage.store._commits.submit(lambda _: gate.wait(30))  # type: ignore[attr-defined]
+        together = asyncio.gather(stage.insert(1), stage.store.claim(lease, NOW_MS, 9), stage.insert(2))
+        await asyncio.sleep(0)
+        gate.set()
+        order, claimed, _ = await together
+        assert await stuck
+        assert claimed == [order]
 
 
 class TestReading:
