@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from fillwright.group_commit import MAX_BATCH, MAX_PENDING, GroupCommit
 pytestmark = pytest.mark.anyio
 
 SMALL_FILE_PAGES = 40
-WAIT_S = 30
+ALLOW, DENY = sqlite3.SQLITE_OK, sqlite3.SQLITE_DENY
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ class Notes:
         self.commits = GroupCommit(self._connect, name="notes", after_batch=self.announced.append, hooks=self.hooks)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 20;"
             "CREATE TABLE IF NOT EXISTS notes (text TEXT UNIQUE); CREATE TABLE IF NOT EXISTS tally (n INTEGER);"
@@ -74,12 +73,6 @@ class Notes:
             return text
 
         return self.commits.submit(operation)
-
-    def hold(self) -> Callable[[], None]:
-        """Keep the writer busy until the answer is called, so that what is submitted meanwhile is one batch."""
-        gate = threading.Event()
-        self.commits.submit(lambda _: gate.wait(WAIT_S))
-        return gate.set
 
     def stored(self) -> set[str]:
         connection = sqlite3.connect(self.path)
@@ -99,13 +92,23 @@ async def notes(tmp_path: Path) -> AsyncIterator[Notes]:
 
 
 async def test_what_is_pending_is_one_transaction(notes: Notes) -> None:
-    release = notes.hold()
-    await asyncio.sleep(0)
     writes = [notes.add(str(number)) for number in range(100)]
-    release()
     assert await asyncio.gather(*writes) == [str(number) for number in range(100)]
     assert len(notes.stored()) == 100
-    assert notes.hooks.transactions <= 2
+    assert notes.hooks.transactions == 1
+
+
+async def test_a_flush_is_bounded(notes: Notes) -> None:
+    await asyncio.gather(*(notes.add(str(number)) for number in range(2 * MAX_BATCH + 1)))
+    assert [len(batch) for batch in notes.announced] == [MAX_BATCH, MAX_BATCH, 1]
+
+
+async def test_what_comes_during_a_commit_is_the_next_batch(notes: Notes) -> None:
+    first = notes.add("a")
+    await asyncio.sleep(0)
+    rest = [notes.add(text) for text in "bcd"]
+    await asyncio.gather(first, *rest)
+    assert notes.announced == [["a"], ["b", "c", "d"]]
 
 
 async def test_results_are_announced_before_their_futures_resolve(notes: Notes) -> None:
@@ -121,9 +124,7 @@ async def test_an_operations_own_error_fails_it_alone(notes: Notes) -> None:
     def refuse(_: sqlite3.Connection) -> None:
         raise NotFound("no such thing")
 
-    release = notes.hold()
     outcomes = asyncio.gather(notes.add("a"), notes.commits.submit(refuse), notes.add("b"), return_exceptions=True)
-    release()
     assert [type(outcome) for outcome in await outcomes] == [str, NotFound, str]
     assert notes.stored() == {"a", "b"}
 
@@ -132,9 +133,7 @@ async def test_an_operations_own_error_fails_it_alone(notes: Notes) -> None:
 async def test_a_failing_statement_takes_no_neighbour_along(notes: Notes, alone: bool) -> None:
     await notes.add("taken")
     neighbours = [] if alone else ["a", "b"]
-    release = notes.hold()
     writes = [notes.add(text) for text in [*neighbours[:1], "taken", *neighbours[1:]]]
-    release()
     outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert [outcome for outcome in outcomes if isinstance(outcome, str)] == neighbours
     (refusal,) = (outcome for outcome in outcomes if not isinstance(outcome, str))
@@ -150,9 +149,7 @@ async def test_a_defect_in_an_operation_is_told_to_its_caller(notes: Notes) -> N
         connection.execute("INSERT INTO notes VALUES ('half')")
         raise ZeroDivisionError
 
-    release = notes.hold()
     outcomes = asyncio.gather(notes.add("a"), notes.commits.submit(broken), notes.add("b"), return_exceptions=True)
-    release()
     assert [type(outcome) for outcome in await outcomes] == [str, ZeroDivisionError, str]
     assert notes.stored() == {"a", "b"}
 
@@ -185,21 +182,17 @@ async def test_a_file_locked_by_someone_else_is_unavailable(notes: Notes) -> Non
 
 
 async def test_too_many_pending_operations_are_refused(notes: Notes) -> None:
-    release = notes.hold()
     pending: list[asyncio.Future[None]] = []
     with pytest.raises(Unavailable) as refusal:
-        pending.extend(notes.commits.submit(lambda _: None) for _ in range(MAX_PENDING + MAX_BATCH + 1))
+        pending.extend(notes.commits.submit(lambda _: None) for _ in range(MAX_PENDING + 1))
     assert refusal.value.code == "store_overloaded"
-    release()
     await asyncio.gather(*pending)
     await notes.add("a")
 
 
 async def test_a_cancelled_caller_does_no_harm(notes: Notes) -> None:
-    release = notes.hold()
     cancelled, kept = notes.add("a"), notes.add("b")
     cancelled.cancel()
-    release()
     assert await kept == "b"
     assert notes.stored() == {"a", "b"}
 
@@ -211,7 +204,9 @@ async def test_a_listener_that_fails_leaves_no_caller_waiting(tmp_path: Path) ->
     reported: list[Any] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
-    commits = GroupCommit(lambda: sqlite3.connect(":memory:", isolation_level=None), name="x", after_batch=fail)
+    commits = GroupCommit(
+        lambda: sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), name="x", after_batch=fail
+    )
     await commits.open()
     assert await commits.submit(lambda _: 5) == 5
     assert [type(error) for error in reported] == [RuntimeError]
@@ -227,6 +222,29 @@ async def test_closing_flushes_and_refuses_what_comes_later(notes: Notes) -> Non
     with pytest.raises(Unavailable):
         notes.add("late")
     await notes.commits.close()
+
+
+async def test_closing_twice_at_once_is_closing(notes: Notes) -> None:
+    write = notes.add("a")
+    await asyncio.gather(notes.commits.close(), notes.commits.close())
+    assert write.done()
+    assert notes.stored() == {"a"}
+
+
+async def test_a_commit_that_fails_is_told_to_all_and_undone(notes: Notes) -> None:
+    def forbid(connection: sqlite3.Connection) -> None:
+        connection.set_authorizer(lambda action, operation, *_: DENY if operation == "COMMIT" else ALLOW)
+
+    def allow(connection: sqlite3.Connection) -> None:
+        connection.set_authorizer(None)
+
+    await notes.add("before")
+    outcomes = await asyncio.gather(
+        notes.add("a"), notes.commits.submit(forbid), notes.add("b"), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [StoreError, StoreError, StoreError]
+    await asyncio.gather(notes.commits.submit(allow), notes.add("after"))
+    assert notes.stored() == {"before", "after"}
 
 
 async def test_a_connection_that_can_not_be_made_fails_the_opening() -> None:
