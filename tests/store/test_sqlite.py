@@ -171,13 +171,13 @@ class TestReading:
     async def test_a_read_does_not_wait_behind_the_writer(self, stage: Stage) -> None:
         order = await stage.insert(1)
         gate = threading.Event()
-        stuck = stage.store._commits.submit(lambda _: gate.wait(30))  # type: ignore[attr-defined]
+        stuck = stage.store._commits._thread.submit(gate.wait, 30)  # type: ignore[attr-defined]
         waiting = asyncio.create_task(stage.insert(2))
         assert await stage.store.get(order.id) == order
         assert (await stage.store.stats(NOW_MS)).due == 1
         assert not waiting.done()
         gate.set()
-        assert await stuck
+        assert await asyncio.wrap_future(stuck)
         await waiting
 
     async def test_no_frequent_statement_reads_a_whole_table(self, stage: Stage, path: Path) -> None:

@@ -71,7 +71,9 @@ def prepare(path: Path) -> None:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that commits durably: write-ahead log, synchronous FULL; the schema is up to date."""
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=CACHED_STATEMENTS)
+    connection = sqlite3.connect(
+        path, isolation_level=None, cached_statements=CACHED_STATEMENTS, check_same_thread=False
+    )
     try:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode = WAL")
