@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from api.world import NAMELESS, SOL, USDC, FixedMarket, World, served
 from fillwright import wire
 
@@ -17,7 +19,7 @@ def test_a_quote_shows_every_pool_and_the_best_route() -> None:
             assert response.status_code == 200
             quote = wire.decode(response.content, wire.QuoteView)
             assert (quote.mode, quote.amount, quote.amount_units) == ("paper", "100", "100000000000")
-            assert quote.mid_price == "150"
+            assert float(quote.mid_price or 0) == pytest.approx(150, rel=1e-12)
             assert quote.route is not None
             assert quote.error is None
             best = max(quote.candidates, key=lambda candidate: int(candidate.amount_out_units or 0))

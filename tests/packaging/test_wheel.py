@@ -52,7 +52,7 @@ def test_it_runs_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     elsewhere.mkdir()
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(installed)  # noqa: S202 - our own archive
+        archive.extractall(installed)
     program = f"import sys; sys.path.insert(0, {str(installed)!r}); from fillwright.cli import main; main()"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FILLWRIGHT_", "PYTHON"))}
     done = subprocess.run(
