@@ -1,34 +1,77 @@
-"""One SQLite writer thread that commits whatever is pending in one transaction.
+"""One SQLite writer that commits whatever is pending in one transaction.
 
-In: operations, functions of a connection. Out: futures that resolve once their flush is durable. A slow
-disk makes the next batch bigger; there is no timer. An operation must be repeatable and must write nothing
+In: operations, functions of a connection. Out: futures that resolve once their flush is durable. Statements
+run on the event loop, microseconds each; the commit, which waits for the disk, runs in a thread of its own.
+A slow disk makes the next batch bigger; there is no timer. An operation must be repeatable and must write nothing
 before it raises one of its own errors (FillwrightError): those fail alone. Any other exception rolls the
-whole batch back, and each operation is tried again in a transaction of its own, so that one bad write
-never takes its neighbours along.
+whole batch back, and it is run again with a savepoint around each operation, so that one bad write never
+takes its neighbours along. Where the disk or the file is at fault, the batch fails as one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
-from fillwright.domain.errors import FillwrightError, Unavailable
+from fillwright.domain.errors import FillwrightError, StoreError, Unavailable
 
 MAX_PENDING = 50_000
-MAX_BATCH = 2_000
+MAX_BATCH = 500
+"""Operations a flush: what the event loop runs in one go."""
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
+_Item = tuple[Operation, "asyncio.Future[Any]"]
 _Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+_NOT_TRIED = {
+    sqlite3.SQLITE_FULL: "store_full",
+    sqlite3.SQLITE_BUSY: "store_busy",
+    sqlite3.SQLITE_LOCKED: "store_busy",
+    sqlite3.SQLITE_NOMEM: "store_unavailable",
+}
+"""Results of SQLite after which a transaction is certain to be gone."""
+
+_UNKNOWN = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""Results of SQLite that blame the disk or the file, not a statement."""
+
+
+class Hooks(Protocol):
+    """What the owner of the file keeps in memory beside it. Called on the event loop."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """A transaction, or one operation that runs alone in it, starts."""
+
+    def end(self, connection: sqlite3.Connection) -> None:
+        """It is about to be committed: the last chance to write."""
+
+    def rolled_back(self) -> None:
+        """What was written since `begin` is gone."""
+
+
+class _NoHooks:
+    def begin(self, connection: sqlite3.Connection) -> None: ...
+    def end(self, connection: sqlite3.Connection) -> None: ...
+    def rolled_back(self) -> None: ...
 
 
 class GroupCommit:
     """`after_batch` runs on the event loop after each durable flush, before its futures resolve, with the
-    results of the operations that succeeded."""
+    results of the operations that succeeded. What `connect` returns is used by two threads, one at a time
+    (`check_same_thread=False`), in autocommit mode (`isolation_level=None`)."""
 
     def __init__(
         self,
@@ -36,110 +79,203 @@ class GroupCommit:
         *,
         name: str,
         after_batch: Callable[[list[Any]], None] | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._connect = connect
         self._after_batch = after_batch
+        self._hooks: Hooks = hooks or _NoHooks()
         self._name = name
-        self._pending: deque[tuple[Operation, asyncio.Future[Any]]] = deque()
-        self._wake = threading.Condition()
+        self._pending: deque[_Item] = deque()
+        self._scheduled = False
+        self._flushing = False
         self._closing = False
-        self._thread: threading.Thread | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
-        """Connect and start the thread. Raises what `connect` raises."""
-        self._loop = asyncio.get_running_loop()
-        opened = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, args=(opened,), name=self._name, daemon=True)
-        self._thread.start()
-        await opened
+        """Connect. Raises what `connect` raises."""
+        loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._name)
+        try:
+            self._connection = await loop.run_in_executor(self._thread, self._connect)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._loop = loop
 
     async def close(self) -> None:
-        """Flush what is pending, then stop."""
-        thread = self._thread
-        if thread is None:
+        """Flush what is pending, then let the file go."""
+        connection, thread = self._connection, self._thread
+        if connection is None or thread is None:
             return
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        await asyncio.get_running_loop().run_in_executor(None, thread.join)
-        self._thread = None
-        await asyncio.sleep(0)
+        self._closing = True
+        while self._flushing or self._pending:
+            if self._idle is None or self._idle.done():
+                self._idle = asyncio.get_running_loop().create_future()
+            self._start()
+            await asyncio.shield(self._idle)
+        if self._connection is None:
+            return
+        self._connection = None
+        await asyncio.get_running_loop().run_in_executor(thread, connection.close)
+        thread.shutdown()
 
     def submit(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """The future result of `operation`, once durable. Raises Unavailable when closed or overloaded."""
+        """The future result of `operation`, once durable. On the event loop only.
+
+        Raises Unavailable when closed or overloaded. The future raises Unavailable where nothing was written,
+        StoreError where a write failed, and else what the operation raised. Cancelling it undoes nothing.
+        """
         if self._loop is None or self._closing:
             raise Unavailable("the store is closed", code="store_unavailable")
         if len(self._pending) >= MAX_PENDING:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         future: asyncio.Future[T] = self._loop.create_future()
         self._pending.append((operation, future))
-        with self._wake:
-            self._wake.notify()
+        if not self._scheduled and not self._flushing:
+            self._scheduled = True
+            self._loop.call_soon(self._start)
         return future
 
-    def _run(self, opened: asyncio.Future[None]) -> None:
-        loop = self._loop
-        if loop is None:
+    def _start(self) -> None:
+        """Run what is pending in one transaction, and let the thread commit it."""
+        self._scheduled = False
+        loop, connection, thread = self._loop, self._connection, self._thread
+        if self._flushing or loop is None or connection is None or thread is None:
             return
-        try:
-            connection = self._connect()
-        except BaseException as error:  # noqa: BLE001 - handed to the opener, whatever it is
-            loop.call_soon_threadsafe(opened.set_exception, error)
+        if not self._pending:
+            self._rest()
             return
-        loop.call_soon_threadsafe(opened.set_result, None)
+        batch = [self._pending.popleft() for _ in range(min(len(self._pending), MAX_BATCH))]
+        self._flushing = True
         try:
-            while batch := self._take():
-                outcomes = self._flush(connection, batch)
-                loop.call_soon_threadsafe(self._deliver, outcomes)
-        finally:
-            connection.close()
-
-    def _take(self) -> list[tuple[Operation, asyncio.Future[Any]]]:
-        with self._wake:
-            while not self._pending and not self._closing:
-                self._wake.wait()
-            return [self._pending.popleft() for _ in range(min(len(self._pending), MAX_BATCH))]
-
-    def _flush(
-        self, connection: sqlite3.Connection, batch: list[tuple[Operation, asyncio.Future[Any]]]
-    ) -> list[_Outcome]:
-        try:
-            return self._transaction(connection, batch)
+            outcomes = self._together(connection, batch)
         except Exception as error:  # noqa: BLE001 - each operation is told its own failure
-            if len(batch) == 1:
-                return [(batch[0][1], None, error)]
-        outcomes: list[_Outcome] = []
-        for item in batch:
-            outcomes.extend(self._flush(connection, [item]))
-        return outcomes
+            self._finish(self._failed(connection, batch, error))
+            return
+        committed = thread.submit(connection.execute, "COMMIT")
+        committed.add_done_callback(lambda done: loop.call_soon_threadsafe(self._committed, done, batch, outcomes))
 
-    @staticmethod
-    def _transaction(
-        connection: sqlite3.Connection, batch: list[tuple[Operation, asyncio.Future[Any]]]
-    ) -> list[_Outcome]:
+    def _committed(self, done: Future[Any], batch: list[_Item], outcomes: list[_Outcome]) -> None:
+        error = done.exception()
+        connection = self._connection
+        if error is not None and connection is not None:
+            self._roll_back(connection)
+            outcomes = self._failed(connection, batch, error)
+        self._finish(outcomes)
+
+    def _failed(self, connection: sqlite3.Connection, batch: list[_Item], error: BaseException) -> list[_Outcome]:
+        """What becomes of a batch whose transaction was lost."""
+        if len(batch) == 1 or _blames_disk(error):
+            return [(future, None, error) for _, future in batch]
+        try:
+            return self._apart(connection, batch)
+        except Exception as lost:  # noqa: BLE001
+            return [(future, None, lost) for _, future in batch]
+
+    def _finish(self, outcomes: list[_Outcome]) -> None:
+        self._flushing = False
+        self._deliver(outcomes)
+        if self._pending and self._loop is not None:
+            self._scheduled = True
+            self._loop.call_soon(self._start)
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _together(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
+        """One transaction, left open. Raises the first exception that is not an operation's own."""
         outcomes: list[_Outcome] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self._hooks.begin(connection)
             for operation, future in batch:
                 try:
                     outcomes.append((future, operation(connection), None))
                 except FillwrightError as error:
                     outcomes.append((future, None, error))
-            connection.execute("COMMIT")
+            self._hooks.end(connection)
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back(connection)
             raise
         return outcomes
 
+    def _apart(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
+        """One transaction, a savepoint around each operation. Raises where the transaction itself is lost."""
+        outcomes: list[_Outcome] = []
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for operation, future in batch:
+                connection.execute("SAVEPOINT operation")
+                try:
+                    self._hooks.begin(connection)
+                    result = operation(connection)
+                    self._hooks.end(connection)
+                    outcomes.append((future, result, None))
+                except Exception as error:
+                    if _blames_disk(error) or not connection.in_transaction:
+                        raise
+                    connection.execute("ROLLBACK TO operation")
+                    self._hooks.rolled_back()
+                    outcomes.append((future, None, error))
+                connection.execute("RELEASE operation")
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return outcomes
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            self._hooks.rolled_back()
+
     def _deliver(self, outcomes: list[_Outcome]) -> None:
-        if self._after_batch is not None:
-            self._after_batch([result for _, result, error in outcomes if error is None])
-        for future, result, error in outcomes:
-            if future.done():
-                continue
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+        try:
+            if self._after_batch is not None:
+                self._after_batch([result for _, result, error in outcomes if error is None])
+        finally:
+            for future, result, error in outcomes:
+                if error is None and not future.done():
+                    future.set_result(result)
+                else:
+                    _settle(future, result, error)
+
+
+def translate(error: BaseException) -> BaseException:
+    """SQLite's `error` as one of ours, with its cause; any other as it is."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    code = _NOT_TRIED.get(_primary_code(error))
+    ours = StoreError(f"the store failed: {error}") if code is None else Unavailable(f"the store: {error}", code=code)
+    ours.__cause__ = error
+    return ours
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """Resolve `future`, unless its caller has cancelled it."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(translate(error))
+    else:
+        future.set_result(result)
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 where the error comes from Python's own checks."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def _blames_disk(error: BaseException) -> bool:
+    if not isinstance(error, sqlite3.Error):
+        return False
+    code = _primary_code(error)
+    return code in _NOT_TRIED or code in _UNKNOWN

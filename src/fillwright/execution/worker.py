@@ -63,6 +63,7 @@ class Worker:
     async def start(self) -> None:
         """Register with the store and start to work."""
         self._lease = await self._store.register(self._name)
+        observe.worker_started(self._name, epoch=self._lease.epoch, concurrency=self._settings.concurrency)
         self._loops = [
             asyncio.create_task(self._dispatch(), name="dispatch"),
             asyncio.create_task(self._keep_alive(), name="keep-alive"),
@@ -84,6 +85,7 @@ class Worker:
                 await self._store.retire(self._lease)
             except (StoreError, Unavailable) as error:
                 observe.worker_fault(self._name, error.code)
+        observe.worker_stopped(self._name)
 
     def stats(self) -> WorkerStats:
         samples = sorted(self._latencies_ms)
@@ -120,7 +122,7 @@ class Worker:
         now_ms = self._clock.now_ms()
         allowed = self._rate.available(now_ms, free)
         if allowed <= 0:
-            self._wake_at(self._rate.next_ms(now_ms))
+            self._remember_wake(self._rate.next_ms(now_ms))
             return False
         lease = self._held_lease()
         orders = await self._store.claim(lease, now_ms, allowed)
@@ -194,8 +196,11 @@ class Worker:
             await self._clock.sleep(self._settings.heartbeat_s)
             try:
                 await self._store.heartbeat(self._held_lease())
-                if await self._store.reap(int(self._settings.lease_ttl_s * 1000)):
+                released = await self._store.reap(int(self._settings.lease_ttl_s * 1000))
+                if released:
+                    observe.orders_recovered(released)
                     self._bus.ring()
+                observe.orders_in_flight(len(self._running))
             except StaleLease:
                 await self._renew_epoch()
             except (StoreError, Unavailable) as error:
@@ -220,8 +225,12 @@ class Worker:
         return self._lease
 
     def _wake_at(self, at_ms: int) -> None:
-        self._wake_ms = at_ms if self._wake_ms is None else min(self._wake_ms, at_ms)
+        self._remember_wake(at_ms)
         self._bus.ring()
+
+    def _remember_wake(self, at_ms: int) -> None:
+        """As `_wake_at` from within the dispatch loop: a ring there would only wake itself, over and over."""
+        self._wake_ms = at_ms if self._wake_ms is None else min(self._wake_ms, at_ms)
 
     def _idle_s(self) -> float:
         """How long to wait for a ring: until the earliest known due time, at most one sweep interval."""

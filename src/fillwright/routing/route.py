@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import msgspec
 
-from fillwright.domain.amounts import SwapMode, format_ratio
+from fillwright.domain.amounts import SwapMode, format_quotient
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.domain.orders import OrderError, OrderSpec
 from fillwright.domain.routes import Candidate, Dust, Leg, Route, limit_after_slippage
@@ -30,6 +30,7 @@ from fillwright.venues.venue import Swap
 
 MAX_MID_POOLS = 16
 MAX_REASONS = 4
+_MID_DIGITS = 24
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -112,16 +113,25 @@ def decide(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TE
 
 def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
     """The median spot of the pair's pools, output per input in whole tokens, before fees; None without pools."""
-    mid = mid_ratio(spec, snapshot)
-    if mid is None:
+    prices: list[int] = []
+    for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
+        try:
+            spot = venue_for(pool).spot(pool, spec.input_mint, snapshot.clock)
+        except QuoteRefused:
+            continue
+        side = pool.mints.index(spec.input_mint)
+        scale = 10 ** (_MID_DIGITS + pool.decimals[side])
+        prices.append(spot.numerator * scale // (spot.denominator * 10 ** pool.decimals[1 - side]))
+    if not prices:
         return None
-    first = snapshot.of_pair(spec.input_mint, spec.output_mint)[0]
-    side = first.mints.index(spec.input_mint)
-    return format_ratio(mid * Fraction(10) ** (first.decimals[side] - first.decimals[1 - side]))
+    prices.sort()
+    middle = len(prices) // 2
+    mid = prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) // 2
+    return format_quotient(mid, 10**_MID_DIGITS)
 
 
 def mid_ratio(spec: OrderSpec, snapshot: Snapshot) -> Fraction | None:
-    """As `mid_price`, in base units and exact."""
+    """As `mid_price`, in base units, exact."""
     spots = []
     for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
         try:

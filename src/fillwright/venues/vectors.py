@@ -19,6 +19,8 @@ from fillwright.venues.raydium_cpmm import curve
 from fillwright.venues.registry import venue_of
 from fillwright.venues.venue import AnyVenue, FeeKind, Pool, Quote, Swap
 
+WALLET_UNITS = 2**62
+"""What the recorded wallet held before an exact-out swap: one that costs more failed for want of funds."""
 CURVE_VENUE = "raydium_cpmm"
 CURVE = "curve"
 _NO_CLOCK = ChainClock(0, 0, 0)
@@ -172,6 +174,8 @@ def _check(venue: AnyVenue, pool: Pool | None, case: Case, refusal: str) -> tupl
             return Verdict(Outcome.REFUSED_AS_EXPECTED, case), pool
         return Verdict(Outcome.MISMATCH, case, f"refused ({error}) but the program swapped"), pool
     got = f"in {quote.amount_in} out {quote.amount_out}"
+    if case.error is not None and quote.amount_in > WALLET_UNITS and case.mode is SwapMode.EXACT_OUT:
+        return Verdict(Outcome.REFUSED_AS_EXPECTED, case), pool
     if case.error is not None:
         return Verdict(Outcome.MISMATCH, case, f"quoted {got} but the program failed with {case.error}"), pool
     if (quote.amount_in, quote.amount_out) != (case.amount_in, case.amount_out):

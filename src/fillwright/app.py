@@ -1,0 +1,205 @@
+"""The composition root: builds everything once, opens and closes it in order. It alone names concrete adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fillwright import observe
+from fillwright.api.app import create_api
+from fillwright.api.server import Server
+from fillwright.api.services import Services
+from fillwright.bus.memory import MemoryBus
+from fillwright.clock import SystemClock, SystemIds
+from fillwright.config import Mode, Settings, sources
+from fillwright.domain.errors import ConfigError
+from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
+from fillwright.execution.attempt import Attempts
+from fillwright.execution.intake import Intake
+from fillwright.execution.journey import Journey
+from fillwright.execution.retry import RetryPolicy
+from fillwright.execution.worker import Worker
+from fillwright.market.feed import MarketFeed
+from fillwright.market.pools import load_pools
+from fillwright.paper.chain import PaperChain
+from fillwright.paper.feed import PaperMarketFeed
+from fillwright.paper.origin import Origin
+from fillwright.paper.signer import PaperSigner
+from fillwright.ports import Bus, Clock, Store
+from fillwright.store.sqlite import SqliteStore
+
+SECRET_BYTES = 32
+SWITCH_INTERVAL_S = 0.001
+MAX_LISTED_UNPRICED = 50
+"""Accounts that could not be priced, named one by one at the start; the API lists all of them."""
+
+
+class Engine:
+    """Everything of one process, open. `url` is where its API listens."""
+
+    def __init__(
+        self, *, settings: Settings, store: Store, bus: Bus, clock: Clock, market: MarketFeed, intake: Intake,
+        worker: Worker, server: Server,
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.store = store
+        self.bus = bus
+        self.clock = clock
+        self.market = market
+        self.intake = intake
+        self.worker = worker
+        self.server = server
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+
+def load_settings(overrides: Mapping[str, Any]) -> Settings:
+    """Settings from the environment with `overrides` on top; warnings are logged. Raises ConfigError."""
+    loaded = sources.load(overrides)
+    for warning in loaded.warnings:
+        observe.settings_warned(warning)
+    return loaded.settings
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Engine]:
+    """An engine that serves. On leaving: stop accepting, finish what is in flight within the limit, close."""
+    if settings.mode is not Mode.PAPER:
+        raise ConfigError(f"mode {settings.mode} is not available in this version")
+    for name in ("database_url", "redis_url"):
+        if getattr(settings, name) is not None:
+            observe.settings_warned(f"{name} is set, but serve keeps everything in {settings.data_dir}")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as opened:
+        clock, bus = SystemClock(), MemoryBus()
+        store = SqliteStore(settings.store_path, clock)
+        await store.open(bus.publish)
+        opened.push_async_callback(store.close)
+        await bus.open()
+        opened.push_async_callback(bus.close)
+        signer = PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
+        loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
+        origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
+        chain = PaperChain(settings=settings, clock=clock, wallet=signer.wallet, origin=origin)
+        await chain.open()
+        opened.push_async_callback(chain.close)
+        unpriced = loaded.unpriced if loaded is not None else ()
+        market = PaperMarketFeed(settings=settings, clock=clock, chain=chain, tokens=origin.tokens, unpriced=unpriced)
+        attempts = Attempts(
+            chain=chain,
+            signer=signer,
+            clock=clock,
+            marker_secret=marker_secret(settings.data_dir),
+            rebroadcast_s=settings.rebroadcast_s,
+        )
+        journey = Journey(
+            store=store,
+            clock=clock,
+            market=market,
+            attempts=attempts,
+            policy=RetryPolicy(
+                settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)
+            ),
+            quote_timeout_s=settings.quote_timeout_s,
+        )
+        intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=SystemIds(), market=market)
+        worker = Worker(name="embedded", settings=settings, store=store, bus=bus, clock=clock, journey=journey)
+        services = Services(
+            settings=settings,
+            store=store,
+            bus=bus,
+            intake=intake,
+            market=market,
+            clock=clock,
+            wallet=signer.wallet,
+            worker=worker,
+        )
+        server = Server(create_api(services), settings)
+        await server.start()
+        opened.push_async_callback(server.stop)
+        await worker.start()
+        engine = Engine(
+            settings=settings, store=store, bus=bus, clock=clock, market=market, intake=intake, worker=worker,
+            server=server,
+        )  # fmt: skip
+        observe.engine_started(mode=settings.mode, address=server.url)
+        try:
+            yield engine
+        finally:
+            observe.engine_stopping(in_flight=worker.stats().in_flight)
+            intake.stop_accepting()
+            await worker.stop(settings.shutdown_timeout_s)
+    observe.engine_stopped()
+
+
+def tune_interpreter() -> None:
+    """For a process that serves: what was built at the start is never collected again, and a thread that has
+    finished a commit gets its turn sooner."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def run(settings: Settings, *, announce: Callable[[str, list[str]], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `announce` is told the URL once requests are answered."""
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with running(settings) as engine:
+            tune_interpreter()
+            announce(engine.url, _market_lines(engine))
+            await stop.wait()
+
+    _loop_runner(serve)
+
+
+def _loop_runner(serve: Callable[[], Any]) -> None:
+    """Run on uvloop where it can be had."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve())
+    else:
+        uvloop.run(serve())
+
+
+def _market_lines(engine: Engine) -> list[str]:
+    """What can be traded, and every account that can't, with its reason."""
+    snapshot = engine.market.current()
+    lines = [f"mode {engine.settings.mode}: {len(snapshot.pools)} pools in {len(snapshot.by_pair)} pairs"]
+    for account in snapshot.unpriced[:MAX_LISTED_UNPRICED]:
+        venue = account.venue or "unknown venue"
+        lines.append(f"not priced: {account.address} ({venue}): {account.reason}: {account.detail}")
+    if len(snapshot.unpriced) > MAX_LISTED_UNPRICED:
+        lines.append(f"… and {len(snapshot.unpriced) - MAX_LISTED_UNPRICED} more: GET /v1/pools")
+    return lines
+
+
+def marker_secret(data_dir: Path) -> bytes:
+    """The key of the marker seeds: made once, kept beside the store, readable by its owner only."""
+    path = data_dir / "marker.key"
+    if not path.exists():
+        draft = data_dir / f"marker.key.{os.getpid()}"
+        with open(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    secret = path.read_bytes()
+    if len(secret) != SECRET_BYTES:
+        raise ConfigError(f"{path} does not hold a key of {SECRET_BYTES} bytes")
+    return secret

@@ -1,0 +1,120 @@
+"""The bus of a single process: an event for the doorbell, bounded buffers for the fan-out.
+
+In: rings and committed events, on the event loop. Out: the same to whoever waits. Nothing is kept for those
+who come later, and a slow reader costs no one else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from fillwright.domain.orders import OrderEvent
+
+
+class MemorySubscription:
+    """`ports.Subscription`. Holds batches as they were published, shared with all other readers.
+
+    A reader that has caught up takes a batch of any size; one that has not overflows beyond `capacity` events.
+    """
+
+    def __init__(self, bus: MemoryBus, capacity: int) -> None:
+        self.overflowed = False
+        self._bus = bus
+        self._capacity = capacity
+        self._batches: deque[Sequence[OrderEvent]] = deque()
+        self._size = 0
+        self._ended = False
+        self._news = asyncio.Event()
+
+    async def next(self) -> Sequence[OrderEvent]:
+        """All events since the last call; waits for the first. Empty after `close` or an overflow. One reader."""
+        while not self._batches:
+            if self._ended:
+                return ()
+            self._news.clear()
+            await self._news.wait()
+        batches = list(self._batches)
+        self._batches.clear()
+        self._size = 0
+        if len(batches) == 1:
+            return batches[0]
+        return [event for batch in batches for event in batch]
+
+    def close(self) -> None:
+        """Let go of what is unread and wake the reader."""
+        self._end()
+        self._bus.forget(self)
+
+    def offer(self, events: Sequence[OrderEvent]) -> bool:
+        """Take a batch; False where that overflows, and the subscription is over."""
+        if self._batches and self._size + len(events) > self._capacity:
+            self.overflowed = True
+            self._end()
+            return False
+        self._batches.append(events)
+        self._size += len(events)
+        self._news.set()
+        return True
+
+    def _end(self) -> None:
+        self._ended = True
+        self._batches.clear()
+        self._size = 0
+        self._news.set()
+
+
+class MemoryBus:
+    """`ports.Bus` within one event loop."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+        self._closed = False
+        self._subscriptions: dict[MemorySubscription, None] = {}
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None:
+        """End every subscription and every wait."""
+        self._closed = True
+        self._rung.set()
+        for subscription in list(self._subscriptions):
+            subscription.close()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait_ring(self, timeout_s: float) -> bool:
+        """True once it has rung since the last wait; False after `timeout_s`, and at once when closed."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        if self._closed:
+            return False
+        self._rung.clear()
+        return True
+
+    def publish(self, events: Sequence[OrderEvent]) -> None:
+        if not events:
+            return
+        batch = tuple(events)
+        for subscription in [s for s in self._subscriptions if not s.offer(batch)]:
+            self.forget(subscription)
+
+    def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
+        """A feed of what is published from now on. Raises ValueError where `capacity` is not positive."""
+        if capacity < 1:
+            raise ValueError("a subscription needs room for at least one event")
+        subscription = MemorySubscription(self, capacity)
+        if self._closed:
+            subscription.close()
+        else:
+            self._subscriptions[subscription] = None
+        return subscription
+
+    def forget(self, subscription: MemorySubscription) -> None:
+        """Publish to it no more."""
+        self._subscriptions.pop(subscription, None)

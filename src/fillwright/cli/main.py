@@ -1,0 +1,284 @@
+"""The commands that talk to a running engine, and those that run one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fillwright import __version__
+from fillwright.cli import settings as settings_command
+from fillwright.cli import venues
+from fillwright.cli.bench import bench
+from fillwright.cli.output import console, emit, fail, is_pretty
+from fillwright.domain.errors import Conflict, FillwrightError, NotFound
+
+if TYPE_CHECKING:
+    from fillwright.client import AsyncClient
+
+app = typer.Typer(
+    name="fillwright",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A self-hosted order execution engine for Solana DEXes.",
+)
+app.add_typer(venues.app, name="venues")
+app.command()(bench)
+app.command("config")(settings_command.show)
+
+Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
+ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY", help="Where keys are set up.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines, as when the output is not a terminal.")]
+Slippage = Annotated[int | None, typer.Option("--slippage-bps", help="Tolerance after the quote, in basis points.")]
+DEFAULT_URL = "http://127.0.0.1:3000"
+EXIT_INTERRUPTED = 130
+EXIT_READER_LEFT = 141
+SEARCHED_ORDERS = 1_000
+"""How many of the newest orders are searched for an id of which only the end was given."""
+ID_CHARS = 36
+
+
+def main() -> None:
+    """Entry point: runs a command; a refusal is told in one line and exits with 1."""
+    try:
+        app()
+    except FillwrightError as error:
+        sys.exit(fail(error))
+    except BrokenPipeError:
+        # Whoever read the output has left; the interpreter must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_READER_LEFT)
+    except OSError as error:
+        sys.exit(fail(FillwrightError(str(error), code="os_error")))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"fillwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind; other than loopback needs API keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.")] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Folder of account dumps to trade on, instead of the market.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the store and the paper chain live.")] = None,
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What to log.")] = "info",
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")] = False,
+) -> None:
+    """Run the engine: API, worker and store in one process."""
+    from fillwright import app as composition
+    from fillwright import observe
+
+    given = {"host": host, "port": port, "snapshot": snapshot, "data_dir": data_dir}
+    observe.configure_logging(log_level, json=json_logs)
+    settings = composition.load_settings({key: value for key, value in given.items() if value is not None})
+    composition.run(settings, announce=_announce)
+
+
+def _announce(url: str, lines: list[str]) -> None:
+    """Say where the engine listens and what it could not use, once it serves."""
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+    console.print(f"listening on {url}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def demo(json: Json = False) -> None:
+    """Five orders end to end on a temporary engine: states, routing, fills and a summary."""
+    from fillwright.cli import demo as demonstration
+
+    raise typer.Exit(_run(demonstration.run(json)))
+
+
+@app.command()
+def order(
+    input_: Annotated[str, typer.Argument(metavar="INPUT", help="Token to spend: symbol or mint.")],
+    output: Annotated[str, typer.Argument(help="Token to receive: symbol or mint.")],
+    amount: Annotated[str, typer.Argument(help="Amount in whole tokens, such as 1.5.")],
+    exact_out: Annotated[bool, typer.Option("--exact-out", help="AMOUNT is what to receive.")] = False,
+    slippage_bps: Slippage = None,
+    min_out: Annotated[str | None, typer.Option(help="Least output to accept, instead of a tolerance.")] = None,
+    max_in: Annotated[str | None, typer.Option(help="Most input to pay, with --exact-out.")] = None,
+    client_order_id: Annotated[str | None, typer.Option(help="Repeat safely: the same id is one order.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once the order is accepted.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Order, and watch it to its end. Exit status 0 only when it is confirmed."""
+    fields = _fields(input_, output, amount, exact_out, slippage_bps, min_out, max_in)
+    if client_order_id is not None:
+        fields["client_order_id"] = client_order_id
+
+    async def place() -> int:
+        from rich.console import Group
+
+        from fillwright.cli import show
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            placed = await client.submit(**fields)
+            if detach:
+                emit(placed, json, lambda: show.order_view(placed))
+                return 0
+            async for event in client.stream(placed.id):
+                emit(event, json, lambda event=event: show.event_line(event, with_order=False))  # type: ignore[misc]
+            ended = await client.get(placed.id)
+            emit(ended, json, lambda: Group("", show.order_view(ended)))
+            return 0 if ended.status == "confirmed" else 1
+
+    raise typer.Exit(_run(place()))
+
+
+@app.command()
+def quote(
+    input_: Annotated[str, typer.Argument(metavar="INPUT", help="Token to spend: symbol or mint.")],
+    output: Annotated[str, typer.Argument(help="Token to receive: symbol or mint.")],
+    amount: Annotated[str, typer.Argument(help="Amount in whole tokens, such as 1.5.")],
+    exact_out: Annotated[bool, typer.Option("--exact-out", help="AMOUNT is what to receive.")] = False,
+    slippage_bps: Slippage = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """What an order would get now, from every pool."""
+    fields = _fields(input_, output, amount, exact_out, slippage_bps, None, None)
+
+    async def ask() -> int:
+        from fillwright.cli import show
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            answer = await client.quote(**fields)
+            emit(answer, json, lambda: show.quote_view(answer, console.width))
+            return 0 if answer.route is not None else 1
+
+    raise typer.Exit(_run(ask()))
+
+
+@app.command()
+def watch(
+    order_id: Annotated[str | None, typer.Argument(help="One order, by its id or the end of it; without: all.")] = None,
+    from_seq: Annotated[int | None, typer.Option(help="Begin after this sequence number.")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Follow events live."""
+
+    async def follow() -> int:
+        from fillwright.cli import show
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            whole_id = None if order_id is None else await _whole_id(client, order_id)
+            everything = whole_id is None
+            async for event in client.stream(whole_id, from_seq=from_seq):
+                emit(event, json, lambda event=event: show.event_line(event, with_order=everything))  # type: ignore[misc]
+        return 0
+
+    raise typer.Exit(_run(follow()))
+
+
+@app.command()
+def orders(
+    order_id: Annotated[str | None, typer.Argument(help="One order in full, by its id or the end of it.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only orders in this status.")] = None,
+    pair: Annotated[str | None, typer.Option(help="Only this pair, such as SOL/USDC.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """List orders, newest first, or show one."""
+    where = {key: value for key, value in (("status", status), ("pair", pair)) if value is not None}
+
+    async def fetch() -> int:
+        from fillwright.cli import show
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            if order_id is not None:
+                one = await client.get(await _whole_id(client, order_id))
+                emit(one, json, lambda: show.order_view(one))
+                return 0
+            found = [item async for item in client.orders(limit=limit, **where)]
+            if is_pretty(json):
+                console.print(show.orders_table(found, console.width) if found else "no orders")
+                return 0
+            for item in found:
+                emit(item, json, lambda: "")
+            return 0
+
+    raise typer.Exit(_run(fetch()))
+
+
+@app.command()
+def cancel(
+    order_id: Annotated[str, typer.Argument(help="The order's id, or its end as `orders` shows it.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Cancel an order that has not been sent yet."""
+
+    async def call_off() -> int:
+        from fillwright.cli import show
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            cancelled = await client.cancel(await _whole_id(client, order_id))
+            emit(cancelled, json, lambda: show.order_view(cancelled))
+            return 0
+
+    raise typer.Exit(_run(call_off()))
+
+
+async def _whole_id(client: AsyncClient, text: str) -> str:
+    """The id of the one recent order that ends like this. Raises NotFound, Conflict."""
+    if len(text) >= ID_CHARS:
+        return text
+    found = [order.id async for order in client.orders(limit=SEARCHED_ORDERS) if order.id.endswith(text.lower())]
+    if not found:
+        raise NotFound(f"none of the newest {SEARCHED_ORDERS} orders has an id that ends like this")
+    if len(found) > 1:
+        raise Conflict("several orders have ids that end like this: give more of it", code="id_ambiguous")
+    return found[0]
+
+
+def _fields(
+    input_: str,
+    output: str,
+    amount: str,
+    exact_out: bool,
+    slippage_bps: int | None,
+    min_out: str | None,
+    max_in: str | None,
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"input": input_, "output": output, "amount": amount}
+    fields["swap_mode"] = "exact_out" if exact_out else "exact_in"
+    optional = {"slippage_bps": slippage_bps, "min_out": min_out, "max_in": max_in}
+    return fields | {key: value for key, value in optional.items() if value is not None}
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    return asyncio.run(work)
