@@ -88,7 +88,7 @@ class SocketEndpoint:
             await send({"type": "websocket.accept"})
             await socket.run(receive)
         finally:
-            self._hub.leave(socket, "ws", socket.targets, dropped=socket.dropped)
+            self._hub.leave(socket, "ws", socket.targets)
 
 
 class _Track:
@@ -117,11 +117,6 @@ class Conversation:
     @property
     def targets(self) -> tuple[Target, ...]:
         return tuple(self._target(order_id) for order_id in self._tracks)
-
-    @property
-    def dropped(self) -> bool:
-        """Whether the reader was too slow."""
-        return self._outbox.dropped
 
     def deliver(self, encoded: Encoded) -> None:
         track = self._tracks.get(encoded.event.order_id)
@@ -253,6 +248,7 @@ class Conversation:
 
     async def _leave(self) -> None:
         if self._outbox.dropped:
+            self._hub.note_dropped("ws")
             await self._outbox.finish({"type": "websocket.close", "code": TRY_AGAIN, "reason": "too slow"})
         elif self._closing is not None:
             code, reason = self._closing
