@@ -139,7 +139,7 @@ class Conversation:
 
     async def run(self, receive: Receive) -> None:
         """Serve until the client leaves, the order has ended, or the client is given up."""
-        tasks = [asyncio.create_task(work) for work in (self._begin(), self._read(receive), self._wait_over())]
+        tasks = [asyncio.create_task(work) for work in (self._start(), self._read(receive), self._wait_over())]
         begun, *others = tasks
         try:
             await asyncio.wait({begun, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -157,6 +157,13 @@ class Conversation:
 
     async def _wait_over(self) -> None:
         await self._over.wait()
+
+    async def _start(self) -> None:
+        try:
+            await self._begin()
+        except FillwrightError as error:
+            observe.stream_fault(error.code)
+            self.close(TRY_AGAIN, "try again")
 
     async def _begin(self) -> None:
         """What is sent before anything is asked for."""
