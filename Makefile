@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SEEDS ?= 500
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test simulate check lint bench build clean
@@ -34,7 +35,7 @@ run: $(VENV)/.runtime ## Serve on http://127.0.0.1:3000 in paper mode
 	@$(BIN)/fillwright serve
 
 test: $(VENV)/.dev ## Every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/.dev ## Style, types, import contracts
 	@$(BIN)/ruff check .
