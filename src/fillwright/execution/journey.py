@@ -31,7 +31,7 @@ from fillwright.execution.held import HeldOrder
 from fillwright.execution.retry import GiveUp, RetryPolicy, deadline_ms, next_step
 from fillwright.market.feed import MarketFeed
 from fillwright.ports import Clock, Lease, Store
-from fillwright.routing.route import decide
+from fillwright.routing.replay import decide_recorded
 
 
 class Journey:
@@ -97,8 +97,8 @@ class Journey:
         started_s = self._clock.monotonic_s()
         async with asyncio.timeout(self._quote_timeout_s):
             snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
-        decision = decide(spec, snapshot)
-        await held.record(Routed(decision.candidates, decision.route, decision.slot))
+        decision, replay = decide_recorded(spec, snapshot)
+        await held.record(Routed(decision.candidates, decision.route, decision.slot, replay))
         venue = decision.route.legs[0].venue if decision.route is not None else None
         elapsed_s = self._clock.monotonic_s() - started_s
         observe.order_routed(held.order.id, len(decision.candidates), venue, elapsed_s)
