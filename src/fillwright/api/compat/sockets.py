@@ -7,7 +7,7 @@ duplicate, no polling. What clients send is read by 000's socket only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -118,18 +118,19 @@ class Conversation:
     def targets(self) -> tuple[Target, ...]:
         return tuple(self._target(order_id) for order_id in self._tracks)
 
-    def deliver(self, encoded: Encoded) -> None:
-        track = self._tracks.get(encoded.event.order_id)
-        if track is None:
-            return
-        if track.early is not None:
-            track.early.append(encoded.event)
-            return
-        try:
-            self._take(track, encoded.event)
-        except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
-            observe.unexpected_error("stream", error)
-            self._outbox.drop()
+    def deliver(self, batch: Sequence[Encoded]) -> None:
+        for encoded in batch:
+            track = self._tracks.get(encoded.event.order_id)
+            if track is None:
+                continue
+            if track.early is not None:
+                track.early.append(encoded.event)
+                continue
+            try:
+                self._take(track, encoded.event)
+            except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
+                observe.unexpected_error("stream", error)
+                self._outbox.drop()
 
     def heartbeat(self) -> None:
         """Nothing: these clients know no heartbeat. The server pings."""
