@@ -198,10 +198,10 @@ def _gain_bps(route: wire.RouteView, best: wire.CandidateView) -> str:
 
 def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
     title = Text.assemble((swap(quote), "bold"), (f"  slot {quote.slot}, {quote.mode}", "dim"))
-    table = candidates_table(quote.candidates, quote.route, quote, width)
+    asked = [candidates_table(quote.candidates, quote.route, quote, width)] if quote.candidates else []
     if quote.route is None:
         reason = f"{quote.error.code}: {quote.error.message}" if quote.error else "no route"
-        return Group(title, table, Text(reason, style="red"))
+        return Group(title, *asked, Text(reason, style="red"))
     route = quote.route
     exact_in = quote.swap_mode is SwapMode.EXACT_IN
     bound, limited = ("at least", quote.output) if exact_in else ("at most", quote.input)
@@ -211,7 +211,7 @@ def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
         (bound, f"{number(route.limit, 12)} {name(limited)}"),
         ("decision", decision_line(quote.candidates, route)),
     )
-    return Group(title, table, facts(rows))
+    return Group(title, *asked, facts(rows))
 
 
 def facts(rows: Iterable[tuple[str, RenderableType | None]]) -> Table:
