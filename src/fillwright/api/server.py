@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 import uvicorn
 
 from fillwright.api.app import Api
+from fillwright.api.frames import FrameProtocol
 from fillwright.api.ws import MAX_FRAME_BYTES
 from fillwright.config import Settings
 from fillwright.domain.errors import ConfigError
@@ -89,7 +90,7 @@ def _options(api: Api) -> uvicorn.Config:
     return uvicorn.Config(
         api,
         http="httptools",
-        ws="websockets-sansio",
+        ws=FrameProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=20.0,

@@ -7,7 +7,7 @@ duplicate, no polling. What clients send is read by 000's socket only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -88,8 +88,6 @@ class SocketEndpoint:
             await send({"type": "websocket.accept"})
             await socket.run(receive)
         finally:
-            if socket.dropped:
-                self._hub.note_dropped("ws")
             self._hub.leave(socket, "ws", socket.targets)
 
 
@@ -120,23 +118,19 @@ class Conversation:
     def targets(self) -> tuple[Target, ...]:
         return tuple(self._target(order_id) for order_id in self._tracks)
 
-    @property
-    def dropped(self) -> bool:
-        """Whether the reader was too slow."""
-        return self._outbox.dropped
-
-    def deliver(self, encoded: Encoded) -> None:
-        track = self._tracks.get(encoded.event.order_id)
-        if track is None:
-            return
-        if track.early is not None:
-            track.early.append(encoded.event)
-            return
-        try:
-            self._take(track, encoded.event)
-        except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
-            observe.unexpected_error("stream", error)
-            self._outbox.drop()
+    def deliver(self, batch: Sequence[Encoded]) -> None:
+        for encoded in batch:
+            track = self._tracks.get(encoded.event.order_id)
+            if track is None:
+                continue
+            if track.early is not None:
+                track.early.append(encoded.event)
+                continue
+            try:
+                self._take(track, encoded.event)
+            except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
+                observe.unexpected_error("stream", error)
+                self._outbox.drop()
 
     def heartbeat(self) -> None:
         """Nothing: these clients know no heartbeat. The server pings."""
@@ -146,7 +140,7 @@ class Conversation:
 
     async def run(self, receive: Receive) -> None:
         """Serve until the client leaves, the order has ended, or the client is given up."""
-        tasks = [asyncio.create_task(work) for work in (self._begin(), self._read(receive), self._wait_over())]
+        tasks = [asyncio.create_task(work) for work in (self._start(), self._read(receive), self._wait_over())]
         begun, *others = tasks
         try:
             await asyncio.wait({begun, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -164,6 +158,13 @@ class Conversation:
 
     async def _wait_over(self) -> None:
         await self._over.wait()
+
+    async def _start(self) -> None:
+        try:
+            await self._begin()
+        except FillwrightError as error:
+            observe.stream_fault(error.code)
+            self.close(TRY_AGAIN, "try again")
 
     async def _begin(self) -> None:
         """What is sent before anything is asked for."""
@@ -255,6 +256,7 @@ class Conversation:
 
     async def _leave(self) -> None:
         if self._outbox.dropped:
+            self._hub.note_dropped("ws")
             await self._outbox.finish({"type": "websocket.close", "code": TRY_AGAIN, "reason": "too slow"})
         elif self._closing is not None:
             code, reason = self._closing

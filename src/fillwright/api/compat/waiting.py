@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -28,8 +29,8 @@ class Ended:
     ) -> None:
         self._hub.unfollow(self, self._target)
 
-    def deliver(self, encoded: Encoded) -> None:
-        if encoded.terminal:
+    def deliver(self, batch: Sequence[Encoded]) -> None:
+        if any(encoded.terminal for encoded in batch):
             self._ended.set()
 
     def heartbeat(self) -> None:
