@@ -10,9 +10,10 @@ from fillwright.venues.venue import AnyVenue, Registry
 _FOLDERS = (
     "raydium_amm_v4",
     "raydium_cpmm",
+    "raydium_clmm",
+    "meteora_dlmm",
     "meteora_damm_v1",
     "meteora_damm_v2",
-    "meteora_dlmm",
 )
 
 VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in _FOLDERS}
