@@ -228,11 +228,18 @@ class LocalChain:
         keys = self.keys_of(transaction)
         before = [self.account(str(key)) for key in keys]
         outcome = self.svm.send_transaction(transaction)
-        failed = isinstance(outcome, FailedTransactionMetadata)
-        error = error_json(outcome.err()) if failed else None
-        meta = outcome.meta() if failed else outcome
+        error: Any = None
+        if isinstance(outcome, FailedTransactionMetadata):
+            error, meta = error_json(outcome.err()), outcome.meta()
+        else:
+            meta = outcome
         after = [self.account(str(key)) for key in keys]
-        if failed and before[0] is not None and after[0] is not None and before[0].lamports == after[0].lamports:
+        if (
+            error is not None
+            and before[0] is not None
+            and after[0] is not None
+            and before[0].lamports == after[0].lamports
+        ):
             return  # a payer that can't pay: the block never held it
         changed = set()
         for key, old, new in zip(map(str, keys), before, after, strict=True):

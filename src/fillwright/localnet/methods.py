@@ -12,6 +12,7 @@ from typing import Any
 
 import pybase64
 from solders.pubkey import Pubkey
+from solders.transaction_metadata import TransactionMetadata
 
 from fillwright.localnet.chain import HEIGHT_BEHIND_SLOT, Landed, LocalChain, Rejected
 from fillwright.localnet.faults import Fault
@@ -230,7 +231,7 @@ class Methods:
     def _history(self, params: list[Any]) -> Any:
         options = _options(params, 1)
         newest = self._context(options)
-        found = []
+        found: list[dict[str, Any]] = []
         skip = options.get("before")
         for signature in reversed(self._chain.by_address.get(_key(params, 0), ())):
             landed = self._chain.ledger[signature]
@@ -254,6 +255,8 @@ class Methods:
 
     def _airdrop(self, params: list[Any]) -> str:
         outcome = self._chain.svm.airdrop(Pubkey.from_string(params[0]), params[1])
+        if not isinstance(outcome, TransactionMetadata):
+            raise RpcFault(INVALID_PARAMS, "the airdrop failed")
         return str(outcome.signature())
 
     def _commitment_of(self, landed: Landed) -> str:
@@ -300,7 +303,7 @@ def _decode(text: str, encoding: str) -> bytes:
 
 def _matches(data: bytes, wanted: dict[str, Any]) -> bool:
     if "dataSize" in wanted:
-        return len(data) == wanted["dataSize"]
+        return bool(len(data) == wanted["dataSize"])
     part = wanted["memcmp"]
     raw = (
         _decode(part["bytes"], "base64")
