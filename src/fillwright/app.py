@@ -14,22 +14,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from fillwright import observe
-from fillwright.api.http import create_api
+from fillwright.api.app import create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.bus.memory import MemoryBus
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.config import Mode, Settings, check
 from fillwright.domain.errors import ConfigError
+from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.execution.attempt import Attempts
 from fillwright.execution.intake import Intake
 from fillwright.execution.journey import Journey
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
 from fillwright.market.feed import MarketFeed
+from fillwright.market.pools import load_pools
 from fillwright.paper.chain import PaperChain
 from fillwright.paper.feed import PaperMarketFeed
-from fillwright.paper.origin import origin_for
+from fillwright.paper.origin import Origin
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Bus, Clock, Store
 from fillwright.store.sqlite import SqliteStore
@@ -78,16 +80,19 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as opened:
         clock, bus = SystemClock(), MemoryBus()
-        store = SqliteStore(settings.store_path)
+        store = SqliteStore(settings.store_path, clock)
         await store.open(bus.publish)
         opened.push_async_callback(store.close)
         await bus.open()
         opened.push_async_callback(bus.close)
-        signer = PaperSigner.load(settings.data_dir)
-        chain = PaperChain(settings=settings, clock=clock, wallet=signer.wallet, origin=origin_for(settings))
+        signer = PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
+        loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
+        origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
+        chain = PaperChain(settings=settings, clock=clock, wallet=signer.wallet, origin=origin)
         await chain.open()
         opened.push_async_callback(chain.close)
-        market = PaperMarketFeed(chain, settings, clock)
+        unpriced = loaded.unpriced if loaded is not None else ()
+        market = PaperMarketFeed(settings=settings, clock=clock, chain=chain, tokens=origin.tokens, unpriced=unpriced)
         attempts = Attempts(
             chain=chain,
             signer=signer,

@@ -11,6 +11,7 @@ from fillwright.domain.orders import OrderId
 _RANDOM_BITS = 74
 _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 _MAX_MS = (1 << 48) - 1
+_ENTROPY_BYTES = 4_096
 _STEP_BITS = 32
 """Ids of one millisecond are this many random bits apart at most: ascending, and not guessable from each other."""
 
@@ -37,6 +38,7 @@ class SystemIds:
     def __init__(self) -> None:
         self._last_ms = -1
         self._last_random = 0
+        self._entropy = memoryview(b"")
 
     def order_id(self, now_ms: int) -> OrderId:
         """A new UUIDv7, greater than all before it. Where the clock stands still or goes back, or the
@@ -45,13 +47,20 @@ class SystemIds:
             raise ValueError(f"{now_ms} ms is outside of what a UUIDv7 can say")
         if now_ms > self._last_ms:
             self._last_ms = now_ms
-            self._last_random = int.from_bytes(os.urandom(10), "big") & _RANDOM_MASK
+            self._last_random = self._draw(10) & _RANDOM_MASK
         else:
-            step = int.from_bytes(os.urandom(_STEP_BITS // 8), "big") + 1
+            step = self._draw(_STEP_BITS // 8) + 1
             following = self._last_random + step
             self._last_ms += following >> _RANDOM_BITS
             self._last_random = following & _RANDOM_MASK
         return _uuid7(self._last_ms, self._last_random)
+
+    def _draw(self, size: int) -> int:
+        """`size` fresh random bytes as an integer; the system is asked for many at a time, as each call is slow."""
+        if len(self._entropy) < size:
+            self._entropy = memoryview(os.urandom(_ENTROPY_BYTES))
+        drawn, self._entropy = self._entropy[:size], self._entropy[size:]
+        return int.from_bytes(drawn, "big")
 
 
 def _uuid7(ms: int, random: int) -> OrderId:

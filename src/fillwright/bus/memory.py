@@ -94,10 +94,8 @@ class MemoryBus:
                 await self._rung.wait()
         except TimeoutError:
             return False
-        if self._closed:
-            return False
         self._rung.clear()
-        return True
+        return not self._closed
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fillwright import app as composition
-from fillwright import wire
+from fillwright import observe, wire
 from fillwright.cli import show
 from fillwright.cli.output import console, emit, is_pretty
 from fillwright.client import AsyncClient
@@ -26,11 +26,11 @@ from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import OrderStatus
 
 ORDERS = (
-    {"input": "SOL", "output": "USDC", "amount": "100"},
-    {"input": "RAY", "output": "USDC", "amount": "500"},
+    {"input": "SOL", "output": "USDC", "amount": "10"},
+    {"input": "RAY", "output": "USDC", "amount": "200"},
     {"input": "BONK", "output": "SOL", "amount": "1000000"},
-    {"input": "ETH", "output": "USDT", "amount": "2"},
-    {"input": "USDC", "output": "SOL", "amount": "25", "swap_mode": "exact_out"},
+    {"input": "ETH", "output": "USDT", "amount": "0.5"},
+    {"input": "USDC", "output": "SOL", "amount": "5", "swap_mode": "exact_out"},
 )
 TIME_LIMIT_S = 55.0
 
@@ -67,6 +67,7 @@ class Summary(msgspec.Struct):
 async def run(json: bool) -> int:
     """Run the demonstration; the exit status."""
     pretty = is_pretty(json)
+    observe.configure_logging("error")
     with tempfile.TemporaryDirectory(prefix="fillwright-demo-") as folder:
         settings = composition.load_settings(
             {

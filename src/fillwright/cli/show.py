@@ -190,14 +190,14 @@ def order_view(order: wire.OrderView) -> RenderableType:
         ("what", f"{side(order)}  {pair(order)}"),
         ("client order id", order.client_order_id),
         ("venue", ", ".join(f"{leg.venue} {leg.pool}" for leg in order.route.legs) if order.route else None),
-        ("quoted", order.route and f"{order.route.amount_in} in, {order.route.amount_out} out"),
-        ("filled", order.fill and f"{order.fill.amount_in} in, {order.fill.amount_out} out"),
+        ("quoted", f"{order.route.amount_in} in, {order.route.amount_out} out" if order.route else None),
+        ("filled", f"{order.fill.amount_in} in, {order.fill.amount_out} out" if order.fill else None),
         ("executed price", order.executed_price),
         ("arrival price", order.arrival_price),
         ("slippage", order.realised_slippage_bps and f"{order.realised_slippage_bps} bp against the quote"),
-        ("network cost", order.fill and f"{order.fill.fee} SOL fee, {order.fill.rent} SOL rent"),
+        ("network cost", f"{order.fill.fee} SOL fee, {order.fill.rent} SOL rent" if order.fill else None),
         ("signature", order.signature),
-        ("error", order.error and f"{order.error.code}: {order.error.message}"),
+        ("error", f"{order.error.code}: {order.error.message}" if order.error else None),
         ("attempts", str(order.attempts)),
     ]
     for label, value in rows:

@@ -86,6 +86,8 @@ class TokenList:
         token = self._by_mint.get(Mint(text))
         if token is not None:
             return token
+        if not text.isascii():
+            raise self._unresolved(text, pointer)  # upper() maps letters of other scripts to ASCII ones
         named = self._by_symbol.get("SOL" if text.upper() in NATIVE_SYMBOLS else text.upper(), [])
         if len(named) == 1:
             return named[0]

@@ -133,6 +133,7 @@ class Attempts:
             if nulls >= NULLS_BEFORE_ROLLBACK and held.attempt and held.attempt.status is AttemptStatus.LANDED:
                 rolled_back = RolledBack(attempt.number, attempt.signature)
                 await held.record(rolled_back, attempt=held.attempt_as(AttemptStatus.SENT))
+                observe.attempt_rolled_back(attempt.order_id, attempt.number)
         return _unprovable("the chain gave no usable answer in time")
 
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fillwright import observe
 from fillwright.config import Settings
 from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
 from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
@@ -31,6 +32,10 @@ class Intake:
         self._market = market
         self._accepting = True
 
+    @property
+    def accepting(self) -> bool:
+        return self._accepting
+
     def stop_accepting(self) -> None:
         """From now on `submit` raises Unavailable `shutting_down`."""
         self._accepting = False
@@ -43,7 +48,10 @@ class Intake:
         order, event = self._prepare(spec)
         stored = await self._store.insert(order, event)
         if stored.id == order.id:
+            observe.order_accepted(order.id)
             self._bus.ring()
+        else:
+            observe.order_repeated(stored.id)
         return stored
 
     async def submit_many(self, specs: Sequence[OrderSpec]) -> list[Order | Exception]:

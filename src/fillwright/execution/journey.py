@@ -94,10 +94,14 @@ class Journey:
     async def _route(self, held: HeldOrder) -> Route | None:
         """The route, recorded with all that it was chosen from; None when the order has moved on without one."""
         spec = held.order.spec
+        started_s = self._clock.monotonic_s()
         async with asyncio.timeout(self._quote_timeout_s):
             snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
         decision = decide(spec, snapshot)
         await held.record(Routed(decision.candidates, decision.route, decision.slot))
+        venue = decision.route.legs[0].venue if decision.route is not None else None
+        elapsed_s = self._clock.monotonic_s() - started_s
+        observe.order_routed(held.order.id, len(decision.candidates), venue, elapsed_s)
         if decision.problem is not None:
             await self._try_later(held, decision.problem)
         return decision.route
@@ -138,6 +142,7 @@ class Journey:
         )
         landed = held.attempt_as(AttemptStatus.LANDED, slot=transaction.slot, fee_lamports=transaction.fee_lamports)
         await held.record(Confirmed(fill), attempt=landed, fill=fill, release=True)
+        observe.attempt_ended(held.order.id, fill.attempt, AttemptStatus.LANDED)
         observe.order_ended(held.order.id, held.order.status, (now_ms - held.order.created_ms) / 1000)
 
     async def _try_later(self, held: HeldOrder, error: OrderError, closed: Attempt | None = None) -> None:
@@ -145,6 +150,8 @@ class Journey:
         now_ms = self._clock.now_ms()
         step = next_step(held.order, error, now_ms, self._policy)
         number = closed.number if closed is not None else 0
+        if closed is not None:
+            observe.attempt_ended(held.order.id, closed.number, closed.status, error.code)
         if isinstance(step, GiveUp):
             await held.record(Failed(step.error, number), attempt=closed, release=True)
             observe.order_ended(held.order.id, held.order.status, (now_ms - held.order.created_ms) / 1000)
@@ -154,4 +161,5 @@ class Journey:
 
     async def _end(self, held: HeldOrder, body: NeedsReview) -> None:
         await held.record(body, release=True)
-        observe.order_ended(held.order.id, held.order.status, 0.0)
+        seconds = (held.order.updated_ms - held.order.created_ms) / 1000
+        observe.order_ended(held.order.id, held.order.status, seconds)

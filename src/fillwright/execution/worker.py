@@ -63,6 +63,7 @@ class Worker:
     async def start(self) -> None:
         """Register with the store and start to work."""
         self._lease = await self._store.register(self._name)
+        observe.worker_started(self._name, epoch=self._lease.epoch, concurrency=self._settings.concurrency)
         self._loops = [
             asyncio.create_task(self._dispatch(), name="dispatch"),
             asyncio.create_task(self._keep_alive(), name="keep-alive"),
@@ -84,6 +85,7 @@ class Worker:
                 await self._store.retire(self._lease)
             except (StoreError, Unavailable) as error:
                 observe.worker_fault(self._name, error.code)
+        observe.worker_stopped(self._name)
 
     def stats(self) -> WorkerStats:
         samples = sorted(self._latencies_ms)
@@ -194,8 +196,11 @@ class Worker:
             await self._clock.sleep(self._settings.heartbeat_s)
             try:
                 await self._store.heartbeat(self._held_lease())
-                if await self._store.reap(int(self._settings.lease_ttl_s * 1000)):
+                released = await self._store.reap(int(self._settings.lease_ttl_s * 1000))
+                if released:
+                    observe.orders_recovered(released)
                     self._bus.ring()
+                observe.orders_in_flight(len(self._running))
             except StaleLease:
                 await self._renew_epoch()
             except (StoreError, Unavailable) as error:

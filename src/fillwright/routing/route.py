@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import msgspec
 
-from fillwright.domain.amounts import SwapMode, format_ratio
+from fillwright.domain.amounts import SwapMode, format_units
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.domain.orders import OrderError, OrderSpec
 from fillwright.domain.routes import Candidate, Leg, Route, limit_after_slippage
@@ -20,6 +20,7 @@ from fillwright.venues.venue import Pool, Quote, Swap
 
 _PPM = 1_000_000
 MAX_MID_POOLS = 16
+_MID_DIGITS = 18
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -49,21 +50,23 @@ def decide(spec: OrderSpec, snapshot: Snapshot) -> Decision:
 
 
 def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
-    """The median spot of the pair's pools, output per input in whole tokens, before fees; None without pools."""
-    spots = []
+    """The median spot of the pair's pools, output per input in whole tokens, before fees, rounded down to 18
+    decimals; None without pools."""
+    prices: list[int] = []
     for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
         try:
             spot = venue_for(pool).spot(pool, spec.input_mint, snapshot.clock)
         except QuoteRefused:
             continue
         side = pool.mints.index(spec.input_mint)
-        spots.append(spot * Fraction(10) ** (pool.decimals[side] - pool.decimals[1 - side]))
-    if not spots:
+        scale = 10 ** (_MID_DIGITS + pool.decimals[side])
+        prices.append(spot.numerator * scale // (spot.denominator * 10 ** pool.decimals[1 - side]))
+    if not prices:
         return None
-    spots.sort()
-    middle = len(spots) // 2
-    mid = spots[middle] if len(spots) % 2 else (spots[middle - 1] + spots[middle]) / 2
-    return format_ratio(mid)
+    prices.sort()
+    middle = len(prices) // 2
+    mid = prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) // 2
+    return format_units(mid, _MID_DIGITS)
 
 
 def _allowed(spec: OrderSpec, pool: Pool) -> bool:

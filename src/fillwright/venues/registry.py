@@ -9,6 +9,7 @@ from fillwright.venues.venue import AnyVenue, Registry
 
 _FOLDERS = (
     "raydium_amm_v4",
+    "raydium_clmm",
     "raydium_cpmm",
     "raydium_clmm",
     "meteora_dlmm",

@@ -141,7 +141,7 @@ def quoter(pool: ClmmPool, input_mint: Mint, clock: ChainClock) -> Quoter:
 
     def beyond(amount: int) -> int:
         net = amount - fee_in.on(amount)
-        if ladder.refusal is not None and ladder.horizon < net <= most:
+        if ladder.refusal is not None and ladder.horizon < net <= most and amount <= U64_MAX:
             raise QuoteRefused(ladder.refusal.reason, ladder.refusal.message)
         return stepwise(amount)
 

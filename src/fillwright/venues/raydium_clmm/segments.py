@@ -24,10 +24,11 @@ _HALF_UNIT = 0.5
 
 
 def segments(pool: ClmmPool, input_mint: Mint, clock: ChainClock) -> Iterator[CurveSegment]:
-    """The exchange function from the wallet's point of view; see `CurveSegment`. Empty where no swap is possible.
+    """The exchange function from the wallet's point of view; see `CurveSegment`.
 
     y = p · u / (1 + q · u) with p = γ · Ry / Rx, q = γ / Rx, where L / √P and L · √P are the reserves, swapped
     by direction. A transfer fee at its maximum makes the price *better* from there on: the segments then split.
+    Empty where no swap is possible, and under a transfer fee of 100 %, which leaves no price at the margin.
     """
     side = side_of(pool, input_mint, clock)
     try:
@@ -36,6 +37,8 @@ def segments(pool: ClmmPool, input_mint: Mint, clock: ChainClock) -> Iterator[Cu
         return
     keep = 1.0 - pool.trade_fee_rate / FEE_DENOMINATOR
     arriving, leaving = _Withheld(side.fee_in), _Withheld(side.fee_out)
+    if arriving.kept == 0.0 or leaving.kept == 0.0:
+        return
     for sqrt_price, liquidity, cap in _stretches(Ladder(pool, side.zero_for_one)):
         root = sqrt_price / _Q64
         reserve_in = liquidity / root if side.zero_for_one else liquidity * root
@@ -88,13 +91,9 @@ class _Withheld:
 def _with_transfer_fees(
     p: float, q: float, cap: float, arriving: _Withheld, leaving: _Withheld
 ) -> Iterator[CurveSegment]:
-    """The stretch y = p·u / (1 + q·u), u <= cap, seen through both transfer fees: up to four segments."""
+    """The stretch y = p·u / (1 + q·u), u <= cap, seen through both transfer fees: one to three segments."""
     while cap > 0.0:
         kept_in, kept_out = arriving.kept, leaving.kept
-        if kept_in == 0.0:
-            yield CurveSegment(0.0, 0.0, arriving.left)
-            arriving.advance(arriving.left)
-            continue
         net = min(cap, arriving.left * kept_in)
         # y = left  <=>  u = left / (p - q · left), unless the stretch never gives that much.
         room = p - q * leaving.left

@@ -1,0 +1,103 @@
+"""Who is asking: API keys, their scopes and their limits.
+
+A key comes as `Authorization: Bearer …` or `X-API-Key`. Only its SHA-256 is known here, and every digest is
+compared in constant time. Without configured keys every local caller is the account `default`; callers from
+elsewhere are refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from hashlib import sha256
+from ipaddress import ip_address
+
+import msgspec
+
+from fillwright.config import ApiKey, Scope, Settings
+from fillwright.domain.errors import RateLimited, Unauthorized
+from fillwright.ports import Clock
+
+DEFAULT_ACCOUNT = "default"
+MAX_KEY_CHARS = 512
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """`key` is the key's digest, "" without keys; `orders_per_minute` 0: unlimited."""
+
+    account: str
+    scopes: tuple[Scope, ...]
+    key: str = ""
+    orders_per_minute: int = 0
+
+
+_LOCAL = Principal(DEFAULT_ACCOUNT, tuple(Scope))
+
+
+class Gate:
+    """Turns headers into a Principal, and counts each key's orders."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._keys = tuple((key.sha256.lower().encode(), _principal(key)) for key in settings.api_keys)
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def admit(self, headers: Headers, client: tuple[str, int] | None, scope: Scope) -> Principal:
+        """The caller, if it may do what needs `scope`. Raises Unauthorized."""
+        principal = self._identify(headers, client)
+        if scope not in principal.scopes and Scope.ADMIN not in principal.scopes:
+            raise Unauthorized(f"this key lacks the scope {scope}", code="scope_missing")
+        return principal
+
+    def count_order(self, principal: Principal) -> None:
+        """Take one order out of the key's allowance, which refills steadily. Raises RateLimited."""
+        limit = principal.orders_per_minute
+        if not limit:
+            return
+        now = self._clock.monotonic_s()
+        tokens, at = self._buckets.get(principal.key, (float(limit), now))
+        tokens = min(float(limit), tokens + (now - at) * limit / 60)
+        if tokens < 1:
+            self._buckets[principal.key] = (tokens, now)
+            raise RateLimited(f"this key may send {limit} orders a minute", retry_after_s=(1 - tokens) * 60 / limit)
+        self._buckets[principal.key] = (tokens - 1, now)
+
+    def _identify(self, headers: Headers, client: tuple[str, int] | None) -> Principal:
+        if not self._keys:
+            if client is not None and not _is_loopback(client[0]):
+                raise Unauthorized("without API keys only local callers are served", code="remote_without_key")
+            return _LOCAL
+        key = _presented(headers)
+        if key is None:
+            raise Unauthorized("an API key is needed: Authorization: Bearer …, or X-API-Key", code="key_missing")
+        digest = sha256(key).hexdigest().encode()
+        found = None
+        for known, principal in self._keys:
+            if hmac.compare_digest(known, digest):
+                found = principal
+        if found is None:
+            raise Unauthorized("no such API key", code="key_unknown")
+        return found
+
+
+def _principal(key: ApiKey) -> Principal:
+    return Principal(key.account, key.scopes, key.sha256.lower(), key.orders_per_minute)
+
+
+def _presented(headers: Headers) -> bytes | None:
+    key = None
+    for name, value in headers:
+        if name == b"x-api-key":
+            key = value.strip()
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            key = value[7:].strip()
+    return key if key and len(key) <= MAX_KEY_CHARS else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return True

@@ -1,0 +1,116 @@
+"""One stream's subscriptions: replay from a sequence, then live, each event once and in order.
+
+Where several subscriptions of one stream overlap, an event is sent once: whatever an older subscription has
+sent or is going to send, a newer one leaves to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fillwright import observe
+from fillwright.api.events import Encoded, Target
+from fillwright.api.outbox import Message, Outbox
+from fillwright.api.streams import Hub
+
+FINAL_STEP = 256
+"""How many events at most are taken from the hub's ring in the step that makes a subscription live."""
+
+
+class Feed:
+    """`render` makes a message of an event, `beat` a heartbeat of the hub's sequence."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        outbox: Outbox,
+        *,
+        render: Callable[[Encoded], Message],
+        beat: Callable[[int], Message],
+        end: Callable[[], None],
+    ) -> None:
+        self._hub = hub
+        self._outbox = outbox
+        self._render = render
+        self._beat = beat
+        self._end = end
+        self._starts: dict[Target, int] = {}
+        """Target -> the sequence after which its events are this stream's; live ones only."""
+        self._ahead: set[int] = set()
+        """Sent in a replay, and not handed out by the hub yet."""
+        self._replaying = False
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(self._starts)
+
+    def follows(self, target: Target) -> bool:
+        return target in self._starts
+
+    async def subscribe(self, target: Target, from_seq: int) -> None:
+        """Send every event of `target` after `from_seq`, then go live. Raises ReaderTooSlow, Unavailable."""
+        self._replaying = True
+        reached = from_seq
+        while not self._goes_live(target, from_seq, reached):
+            if self._hub.covers(reached):
+                step = self._hub.since(reached)[:FINAL_STEP]
+                batch, reached = [one for one in step if target in one.targets], step[-1].sequence
+            else:
+                batch, reached = await self._hub.stored(target, reached)
+            for encoded in batch:
+                await self._replay(encoded)
+        self._replaying = False
+
+    def unsubscribe(self, target: Target) -> bool:
+        """Whether there was such a subscription."""
+        self._hub.unfollow(self, target)
+        return self._starts.pop(target, None) is not None
+
+    def deliver(self, encoded: Encoded) -> None:
+        if encoded.sequence in self._ahead:
+            self._ahead.discard(encoded.sequence)
+        elif self._owns(encoded):
+            self._push(encoded)
+
+    def heartbeat(self) -> None:
+        if not self._replaying and not self._outbox.busy:
+            self._outbox.push(self._beat(self._hub.last))
+
+    def end(self) -> None:
+        self._end()
+
+    def _goes_live(self, target: Target, from_seq: int, reached: int) -> bool:
+        """Take the rest from the ring and go live, in one step, if the ring has it and it is short."""
+        if not self._hub.covers(reached):
+            return False
+        rest = self._hub.since(reached)
+        if len(rest) > FINAL_STEP:
+            return False
+        for encoded in rest:
+            if target in encoded.targets and not self._owns(encoded):
+                self._push(encoded)
+        self._starts[target] = from_seq
+        self._ahead = {sequence for sequence in self._ahead if sequence > self._hub.last}
+        self._hub.follow(self, target)
+        return True
+
+    async def _replay(self, encoded: Encoded) -> None:
+        if self._owns(encoded):
+            return
+        if encoded.sequence > self._hub.last:
+            self._ahead.add(encoded.sequence)
+        await self._outbox.put(self._render(encoded))
+
+    def _owns(self, encoded: Encoded) -> bool:
+        """Whether a live subscription has sent this event or will be given it."""
+        starts = self._starts
+        return any(starts.get(target, encoded.sequence) < encoded.sequence for target in encoded.targets)
+
+    def _push(self, encoded: Encoded) -> None:
+        try:
+            message = self._render(encoded)
+        except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
+            observe.unexpected_error("stream", error)
+            self._outbox.drop()
+        else:
+            self._outbox.push(message)

@@ -1,0 +1,113 @@
+"""An HTTP server inside a running event loop: bound before it starts, so that its address is known.
+
+Used by the commands and by tests alike. Signals are left to whoever runs the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AbstractContextManager, nullcontext
+
+import uvicorn
+
+from fillwright.api.app import Api
+from fillwright.api.ws import MAX_FRAME_BYTES
+from fillwright.config import Settings
+from fillwright.domain.errors import ConfigError
+
+SHUTDOWN_TIMEOUT_S = 2
+BACKLOG = 2_048
+_POLL_S = 0.005
+
+
+class _Quiet(uvicorn.Server):
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+class Server:
+    """One listening socket and the application behind it."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._api = api
+        self._settings = settings
+        self._socket: socket.socket | None = None
+        self._server: _Quiet | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The bound port, once started."""
+        if self._socket is None:
+            raise RuntimeError("the server has not been started")
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        host = self._settings.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def start(self) -> None:
+        """Bind and serve. Raises ConfigError where the address can't be bound."""
+        self._socket = _bind(self._settings.host, self._settings.port)
+        server = _Quiet(_options(self._api))
+        self._server = server
+        self._task = asyncio.create_task(server.serve(sockets=[self._socket]), name="http")
+        while not server.started:
+            if self._task.done():
+                self._task.result()
+                raise ConfigError("the HTTP server did not start; the log says why")
+            await asyncio.sleep(_POLL_S)
+
+    async def stop(self) -> None:
+        """Stop accepting, end the streams, let requests finish for a moment, close."""
+        if self._server is None or self._task is None:
+            return
+        await self._api.close()
+        self._server.should_exit = True
+        await self._task
+        self._server = self._task = None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        raise ConfigError(f"can't listen on {host}:{port}: {error.strerror or error}") from error
+    return bound
+
+
+def _options(api: Api) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+        timeout_keep_alive=30,
+    )
+
+
+def loop_factory() -> asyncio.AbstractEventLoop:
+    """uvloop's loop where it can be had, asyncio's elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,39 @@
+"""What the API is given: one frozen record of ports and settings, made by the composition root."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from fillwright.config import Settings
+from fillwright.execution.intake import Intake
+from fillwright.execution.worker import WorkerStats
+from fillwright.market.feed import MarketFeed
+from fillwright.ports import Bus, Clock, Store
+
+
+class StatsProvider(Protocol):
+    """Whatever runs orders in this process: a Worker."""
+
+    def stats(self) -> WorkerStats: ...
+
+
+class Services(msgspec.Struct, frozen=True):
+    """`wallet`: whose funds an order spends that names no wallet; on a real chain the signer's, and the only one.
+
+    `worker` is None where this process runs no worker.
+    """
+
+    settings: Settings
+    store: Store
+    bus: Bus
+    intake: Intake
+    market: MarketFeed
+    clock: Clock
+    wallet: str
+    worker: StatsProvider | None = None
+
+    @property
+    def mode(self) -> str:
+        return self.settings.mode.value

@@ -1,0 +1,186 @@
+"""The default simulated market: which tokens, which pairs, and the pools that they start with.
+
+In: the genesis and the settings. Out: real pool values of Raydium CPMM and Meteora DAMM v2, one of each per pair,
+at seeded prices. Must not: move them (that is the market's).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from math import exp, isqrt
+from typing import NamedTuple
+
+from solders.pubkey import Pubkey
+
+from fillwright.config import Settings
+from fillwright.domain.accounts import Address, Mint
+from fillwright.domain.amounts import U64_MAX
+from fillwright.domain.tokens import MAINNET_TOKENS, Token
+from fillwright.paper.market import MarketTerms
+from fillwright.paper.prices import ReferencePrice
+from fillwright.paper.streams import draw
+from fillwright.paper.world import Genesis
+from fillwright.venues.meteora_damm_v2.layout import (
+    BY_SLOT,
+    FEES_IN_OUTPUT,
+    MAX_FEE_BY_VERSION,
+    Accrued,
+    DammV2Pool,
+    Side,
+)
+from fillwright.venues.meteora_damm_v2.layout import VENUE as DAMM_V2
+from fillwright.venues.meteora_damm_v2.liquidity import range_reserves
+from fillwright.venues.meteora_damm_v2.schedulers import TimeScheduler
+from fillwright.venues.raydium_cpmm.layout import CREATOR_FEE_ON_INPUT, CpmmPool
+from fillwright.venues.raydium_cpmm.layout import VENUE_ID as CPMM
+from fillwright.venues.token_program import TOKEN_PROGRAM, MintInfo
+from fillwright.venues.venue import Pool
+
+PAIRS = (("SOL", "USDC"), ("RAY", "USDC"), ("BONK", "SOL"), ("ETH", "USDT"), ("BTC", "USDC"))
+
+
+class _TokenTerms(NamedTuple):
+    """A token's base price in dollars, and its volatility in shares of the market's."""
+
+    dollars: float
+    volatility: float
+
+
+TOKENS = {
+    "SOL": _TokenTerms(150.0, 1.0),
+    "USDC": _TokenTerms(1.0, 0.0),
+    "USDT": _TokenTerms(1.0, 0.0),
+    "RAY": _TokenTerms(2.5, 1.2),
+    "BONK": _TokenTerms(0.000025, 1.4),
+    "ETH": _TokenTerms(3_500.0, 0.8),
+    "BTC": _TokenTerms(100_000.0, 0.6),
+}
+
+_CPMM_RATE_OF_BPS = 100
+_DAMM_NUMERATOR_OF_BPS = 100_000
+_CPMM_PROTOCOL_SHARE = 120_000
+_CPMM_FUND_SHARE = 40_000
+_DAMM_PROTOCOL_PERCENT = 20
+_DAMM_MIN_SQRT_PRICE = 4_295_048_016
+_DAMM_MAX_SQRT_PRICE = 79_226_673_521_066_979_257_578_248_091
+_CPMM_MAY_EVERYTHING = 0
+_NOTHING_ACCRUED = Accrued(0, 0, 0, 0)
+_BY_SYMBOL = {token.symbol: token for token in MAINNET_TOKENS}
+
+
+def market_terms(settings: Settings) -> MarketTerms:
+    """The settings' market; what they leave open has its default."""
+    return MarketTerms(edge=settings.paper_edge, arbitrage_probability=settings.paper_arbitrage_probability)
+
+
+def reference_prices(genesis: Genesis, volatility: float) -> dict[Mint, ReferencePrice]:
+    """Every default token's price in dollars. `volatility` is annual."""
+    return {
+        _BY_SYMBOL[symbol].mint: ReferencePrice(
+            seed=genesis.seed,
+            token=_BY_SYMBOL[symbol].mint,
+            base_price=terms.dollars,
+            volatility=volatility * terms.volatility,
+            slot_ms=genesis.slot_ms,
+        )
+        for symbol, terms in TOKENS.items()
+    }
+
+
+def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, ReferencePrice]) -> tuple[Pool, ...]:
+    """Two pools per pair, each somewhere within `paper_edge` of the reference price."""
+    pools: list[Pool] = []
+    for symbols in PAIRS:
+        tokens = (_BY_SYMBOL[symbols[0]], _BY_SYMBOL[symbols[1]])
+        dollars = (prices[tokens[0].mint].price(0), prices[tokens[1].mint].price(0))
+        for venue, liquidity in (
+            (CPMM, settings.paper_raydium_liquidity),
+            (DAMM_V2, settings.paper_meteora_liquidity),
+        ):
+            address = made_up_address(venue, *symbols)
+            # The square root of a price within the edge: it divides one side and multiplies the other.
+            away = exp(settings.paper_edge * (draw(genesis.seed, "away", address) - 0.5))
+            holds = (_units(liquidity / dollars[0] / away, tokens[0]), _units(liquidity / dollars[1] * away, tokens[1]))
+            if venue == CPMM:
+                pools.append(cpmm_pool(address, tokens, holds, settings.paper_raydium_fee_bps))
+            else:
+                pools.append(damm_v2_pool(address, tokens, holds, settings.paper_meteora_fee_bps))
+    return tuple(pools)
+
+
+def cpmm_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, int], fee_bps: int) -> CpmmPool:
+    """A Raydium CPMM pool that holds these base units. Its sides stand in the order of their mints, as there."""
+    sides = sorted(zip(tokens, holds, strict=True), key=lambda side: bytes(Pubkey.from_string(side[0].mint)))
+    (first, first_holds), (second, second_holds) = sides
+    return CpmmPool(
+        address=address,
+        mints=(first.mint, second.mint),
+        mint_infos=(_mint_info(first), _mint_info(second)),
+        config=made_up_address(CPMM, "config", fee_bps),
+        vaults=(made_up_address(address, "vault", 0), made_up_address(address, "vault", 1)),
+        observation=made_up_address(address, "observation"),
+        status=_CPMM_MAY_EVERYTHING,
+        open_time=0,
+        balances=(first_holds, second_holds),
+        protocol_fees=(0, 0),
+        fund_fees=(0, 0),
+        creator_fees=(0, 0),
+        trade_fee_rate=fee_bps * _CPMM_RATE_OF_BPS,
+        protocol_fee_rate=_CPMM_PROTOCOL_SHARE,
+        fund_fee_rate=_CPMM_FUND_SHARE,
+        creator_fee_rate=0,
+        creator_fee_on=CREATOR_FEE_ON_INPUT,
+    )
+
+
+def damm_v2_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, int], fee_bps: int) -> DammV2Pool:
+    """A Meteora DAMM v2 pool over the whole price range, with about these base units (the range rounds)."""
+    liquidity = isqrt(holds[0] * holds[1] << 128)
+    sqrt_price = isqrt((holds[1] << 128) // holds[0])
+    bounds = (_DAMM_MIN_SQRT_PRICE, _DAMM_MAX_SQRT_PRICE)
+    reserve_a, reserve_b = range_reserves(liquidity, sqrt_price, bounds)
+    sides = [
+        Side(token.mint, _mint_info(token), made_up_address(address, "vault", index))
+        for index, token in enumerate(tokens)
+    ]
+    return DammV2Pool(
+        address=address,
+        side_a=sides[0],
+        side_b=sides[1],
+        base_fee=TimeScheduler(fee_bps * _DAMM_NUMERATOR_OF_BPS, 0, 0, 0, exponential=False),
+        dynamic_fee=None,
+        protocol_fee_percent=_DAMM_PROTOCOL_PERCENT,
+        compounding_fee_bps=0,
+        max_fee=MAX_FEE_BY_VERSION[1],
+        fee_mode=FEES_IN_OUTPUT,
+        first_sqrt_price=sqrt_price,
+        liquidity=liquidity,
+        sqrt_min_price=bounds[0],
+        sqrt_max_price=bounds[1],
+        sqrt_price=sqrt_price,
+        enabled=True,
+        activation_point=0,
+        activates_by=BY_SLOT,
+        reserve_a=reserve_a,
+        reserve_b=reserve_b,
+        tracks_reserves=True,
+        balance_a=reserve_a,
+        balance_b=reserve_b,
+        accrued_a=_NOTHING_ACCRUED,
+        accrued_b=_NOTHING_ACCRUED,
+    )
+
+
+def made_up_address(*parts: str | int) -> Address:
+    """An address that belongs to this name in every paper world."""
+    digest = hashlib.sha256("/".join(map(str, ("fillwright paper", *parts))).encode()).digest()
+    return Address(str(Pubkey.from_bytes(digest)))
+
+
+def _units(whole: float, token: Token) -> int:
+    return max(1, min(int(whole * 10**token.decimals), U64_MAX // 2))
+
+
+def _mint_info(token: Token) -> MintInfo:
+    return MintInfo(TOKEN_PROGRAM, token.decimals, supply=U64_MAX)

@@ -1,0 +1,114 @@
+"""Events: one shape for all, and the data of each type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fillwright.domain.orders import OrderStatus
+from fillwright.wire.base import ErrorView
+from fillwright.wire.orders import CandidateView, FillView, OrderTerms, RouteView
+
+
+class EventView(Struct, frozen=True, kw_only=True):
+    """One step of an order. `number` counts its events from 1, `sequence` all events; `status` is the order's
+    status after it. `data` depends on `type`: see EVENT_DATA and `event_data`."""
+
+    mode: str
+    type: str
+    order_id: str
+    status: OrderStatus
+    number: int
+    sequence: int
+    at: str
+    slot: int | None
+    data: Any
+
+
+class EventPage(Struct, frozen=True):
+    """An order's events, ascending. `next_after` is the `after` of the next page, null on the last."""
+
+    mode: str
+    order_id: str
+    events: list[EventView]
+    next_after: int | None
+
+
+class AcceptedData(OrderTerms, frozen=True, kw_only=True):
+    arrival_price: str | None
+    ready_at: str | None
+
+
+class ReasonData(Struct, frozen=True):
+    """Of `triggered` and `cancelled`."""
+
+    reason: str
+
+
+class RoutingData(Struct, frozen=True):
+    """`route` is null where nothing was executable."""
+
+    candidates: list[CandidateView]
+    route: RouteView | None
+
+
+class BuiltData(Struct, frozen=True):
+    attempt: int
+    signature: str
+    last_valid_block_height: int
+    limit: str
+    limit_units: str
+
+
+class AttemptData(Struct, frozen=True):
+    """Of `submitted`, `landed` and `rolled_back`."""
+
+    attempt: int
+    signature: str
+
+
+class RetryingData(Struct, frozen=True):
+    attempt: int
+    error: ErrorView
+    retry_at: str
+
+
+class ConfirmedData(Struct, frozen=True):
+    fill: FillView
+
+
+class FailureData(Struct, frozen=True):
+    """Of `failed`, `expired` and `needs_review`. `attempt` 0: before one was built."""
+
+    attempt: int
+    error: ErrorView
+
+
+EventData = (
+    AcceptedData | ReasonData | RoutingData | BuiltData | AttemptData | RetryingData | ConfirmedData | FailureData
+)
+
+EVENT_DATA: dict[str, type[Struct]] = {
+    "accepted": AcceptedData,
+    "triggered": ReasonData,
+    "routing": RoutingData,
+    "building": BuiltData,
+    "submitted": AttemptData,
+    "landed": AttemptData,
+    "rolled_back": AttemptData,
+    "retrying": RetryingData,
+    "confirmed": ConfirmedData,
+    "failed": FailureData,
+    "cancelled": ReasonData,
+    "expired": FailureData,
+    "needs_review": FailureData,
+}
+"""Event type -> the shape of its `data`."""
+
+
+def event_data(event: EventView) -> Any:
+    """The decoded event's `data` as its struct; as it is, for a type that this version does not know."""
+    shape = EVENT_DATA.get(event.type)
+    return event.data if shape is None else msgspec.convert(event.data, shape)

@@ -1,0 +1,103 @@
+"""Tokens and pools, statistics and health."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from fillwright.wire.base import TokenRef
+
+
+class TokenView(TokenRef, frozen=True):
+    name: str
+
+
+class TokenPage(Struct, frozen=True):
+    mode: str
+    tokens: list[TokenView]
+
+
+class PoolView(Struct, frozen=True, kw_only=True):
+    """`price`: spot before fees, second token per first; null (and `refusal` set) where there is none now."""
+
+    address: str
+    venue: str
+    dex: str
+    tokens: tuple[TokenRef, TokenRef]
+    price: str | None
+    refusal: str | None = None
+
+
+class UnpricedView(Struct, frozen=True):
+    """An account of a known program that can't be priced; `reason` is stable."""
+
+    address: str
+    venue: str
+    reason: str
+    detail: str
+
+
+class PoolPage(Struct, frozen=True):
+    mode: str
+    slot: int
+    pools: list[PoolView]
+    unpriced: list[UnpricedView]
+
+
+class LatencyView(Struct, frozen=True):
+    """Milliseconds over the recent past."""
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class WorkerView(Struct, frozen=True):
+    """This process's worker: orders being moved now, of at most `concurrency`; orders ended since its start."""
+
+    in_flight: int
+    concurrency: int
+    completed: int
+
+
+class QueueView(Struct, frozen=True):
+    """`due` could start now, `delayed` later, `leased` are being worked on."""
+
+    due: int
+    delayed: int
+    leased: int
+    oldest_due_ms: int | None
+
+
+class StreamsView(Struct, frozen=True):
+    open: int
+    opened_total: int
+    dropped_total: int
+
+
+class StatsView(Struct, frozen=True, kw_only=True):
+    """`orders` counts by status; `worker` is null where this process runs none. `latency`: this process's recent
+    durations by name, such as `accepted_to_confirmed`."""
+
+    mode: str
+    version: str
+    at: str
+    slot: int
+    uptime_s: float
+    orders: dict[str, int]
+    queue: QueueView
+    worker: WorkerView | None
+    latency: dict[str, LatencyView]
+    streams: StreamsView
+    last_sequence: int
+
+
+class Health(Struct, frozen=True):
+    """`checks`: part -> "ok" or what is wrong with it."""
+
+    status: Literal["ok", "unavailable"]
+    mode: str
+    checks: dict[str, str] = {}
