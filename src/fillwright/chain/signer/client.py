@@ -49,7 +49,15 @@ class SocketSigner:
 
     async def sign(self, message: bytes, plan: SwapPlan) -> Signed:
         """As the port says. Raises SignerRefused; also where the answer is not a signature of this wallet."""
-        told = await self._ask(Ask("sign", message, plan))
+        return await self._signed(Ask("sign", message, plan))
+
+    async def sweep(self, message: bytes) -> Signed:
+        """Sign a message that gives markers' rent back. Raises SignerRefused."""
+        return await self._signed(Ask("sweep", message))
+
+    async def _signed(self, ask: Ask) -> Signed:
+        message = ask.message
+        told = await self._ask(ask)
         if told.error:
             raise SignerRefused(told.reason, code=told.error)
         try:

@@ -29,6 +29,7 @@ _BPS = 10_000
 _UNITS_PER_INSTRUCTION = 200_000
 _MAX_UNITS = 1_400_000
 _TRANSFER, _CREATE_WITH_SEED = (2).to_bytes(4, "little"), (3).to_bytes(4, "little")
+_TRANSFER_WITH_SEED = (11).to_bytes(4, "little")
 _SET_UNIT_LIMIT, _SET_UNIT_PRICE = 2, 3
 
 Tables = Mapping[str, Sequence[Pubkey]]
@@ -84,7 +85,7 @@ def check_plan(plan: SwapPlan, wallet: Pubkey, policy: Policy) -> Bounds:
     allowed = {*policy.spend, *policy.receive}
     mints = {plan.output_mint, *(mint for leg in plan.legs for mint in (leg.input_mint, leg.output_mint))}
     if not mints <= allowed:
-        raise _refused(f"the policy knows no {sorted(mints - allowed)[0]}")
+        raise _refused(f"the policy knows no {min(mints - allowed)}")
     exact_in = plan.mode is SwapMode.EXACT_IN
     max_in, min_out = (plan.amount_in, plan.limit) if exact_in else (plan.limit, plan.amount_out)
     if max_in <= 0 or min_out <= 0 or plan.amount_in <= 0 or plan.amount_out <= 0:
@@ -100,6 +101,32 @@ def check_plan(plan: SwapPlan, wallet: Pubkey, policy: Policy) -> Bounds:
     if floor is not None and min_out < floor * max_in:
         raise _refused("the limit is below the policy's price floor")
     return Bounds(max_in, min_out)
+
+
+def judge_sweep(message: bytes, wallet: Pubkey, policy: Policy) -> list[str]:
+    """The marker accounts whose rent a message gives back to the wallet, if that is all it does; the fee apart.
+
+    Raises SignerRefused.
+    """
+    swept = []
+    units, price = None, 0
+    parts = _resolve(_decode(message), wallet, policy, {})
+    for part in parts:
+        data, accounts = part.data, part.accounts
+        if part.program == programs.COMPUTE_BUDGET and len(data) == 5 and data[0] == _SET_UNIT_LIMIT:
+            units = int.from_bytes(data[1:], "little")
+        elif part.program == programs.COMPUTE_BUDGET and len(data) == 9 and data[0] == _SET_UNIT_PRICE:
+            price = int.from_bytes(data[1:], "little")
+        elif part.program == programs.SYSTEM and data[:4] == _TRANSFER_WITH_SEED and len(accounts) == 3:
+            if accounts[1:] != (wallet, wallet):
+                raise _refused("a sweep to somebody else")
+            swept.append(str(accounts[0]))
+        else:
+            raise _refused("a sweep does nothing but give back the rent of markers")
+    most = min(_MAX_UNITS, _UNITS_PER_INSTRUCTION * len(parts)) if units is None else units
+    if not swept or priority_fee_lamports(price, most) > policy.max_priority_fee_lamports:
+        raise _refused("a sweep of nothing, or at too high a fee")
+    return swept
 
 
 class _Case:

@@ -13,9 +13,9 @@ MAX_FRAME_BYTES = 65_536
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`sign` needs `message` and `plan`; `hello` neither."""
+    """`sign` needs `message` and `plan`, `sweep` a `message`, `hello` neither."""
 
-    op: Literal["hello", "sign"]
+    op: Literal["hello", "sign", "sweep"]
     message: bytes = b""
     plan: SwapPlan | None = None
 

@@ -22,7 +22,7 @@ from solders.signature import Signature
 from fillwright.chain.endpoint import endpoint_from_url
 from fillwright.chain.lookup import LookupTables
 from fillwright.chain.rpc import Rpc
-from fillwright.chain.signer.judge import Tables, judge, tables_used
+from fillwright.chain.signer.judge import Tables, judge, judge_sweep, tables_used
 from fillwright.chain.signer.policy import Policy
 from fillwright.chain.signer.protocol import Ask, FrameTooLong, Told, frame, read_frame
 from fillwright.chain.signer.secret import SecretKey
@@ -34,6 +34,7 @@ from fillwright.ports import Clock
 MAX_CLIENTS = 64
 HALT_FILE = "signer-halted"
 _SOCKET_MODE = 0o600
+_ORDER_ID_CHARS = 36
 
 _log = structlog.get_logger("fillwright.signer")
 _ask = msgspec.json.Decoder(Ask).decode
@@ -110,17 +111,32 @@ class SignerService:
                 raise SignerRefused("the kill switch is on: nothing is signed", code="signer_halted")
             return signature
 
+    async def sweep(self, message: bytes) -> bytes:
+        """The signature of a message that gives markers' rent back. Raises SignerRefused."""
+        async with self._turn:
+            if self.is_halted:
+                raise SignerRefused("the kill switch is on: nothing is signed", code="signer_halted")
+            markers = judge_sweep(message, self._key.wallet, self._policy)
+            self._book.sweep(markers, self._clock.now_ms())
+            return self._key.sign(message)
+
     async def answer(self, raw: bytes) -> Told:
         """The reply to a request's bytes, whatever they are."""
         try:
             ask = _ask(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return Told(error="signer_refused", reason="the request can't be read")
-        if ask.op == "hello" or ask.plan is None:
+        if ask.op == "hello":
             return Told(wallet=self.wallet, mode=self._policy.mode, halted=self.is_halted)
-        order_id, attempt = ask.plan.order_id[:64], ask.plan.attempt
+        plan = ask.plan
+        order_id, attempt = (_order_name(plan), plan.attempt) if plan is not None else ("", 0)
         try:
-            signature = await self.sign(ask.message, ask.plan)
+            if ask.op == "sweep":
+                signature = await self.sweep(ask.message)
+            elif plan is not None:
+                signature = await self.sign(ask.message, plan)
+            else:
+                raise SignerRefused("no plan, no signature")
         except SignerRefused as error:
             _log.warning("refused to sign", order_id=order_id, attempt=attempt, code=error.code, reason=error.message)
             return Told(wallet=self.wallet, error=error.code, reason=error.message)
@@ -191,6 +207,11 @@ class SignerServer:
         finally:
             self._clients.discard(task)
             writer.close()
+
+
+def _order_name(plan: SwapPlan) -> str:
+    """The order's id for a log line, if it can be one: whatever else stands there may be anything."""
+    return plan.order_id if len(plan.order_id) <= _ORDER_ID_CHARS else "not an order id"
 
 
 def _peer_uid(peer: socket.socket) -> int:

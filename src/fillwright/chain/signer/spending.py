@@ -19,6 +19,8 @@ from fillwright.domain.errors import ConfigError, SignerRefused
 MAX_LINES = 1_000_000
 _DAY_MS = 86_400_000
 _MODE = 0o600
+_NO_MINT = Mint("")
+"""Stands in the line of a swept marker."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -36,6 +38,7 @@ class SpendingBook:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[tuple[Mint, str], Entry] = {}
+        self._swept: set[str] = set()
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
@@ -69,18 +72,19 @@ class SpendingBook:
         if self._file is None:
             raise RuntimeError("the spending book is not open")
         key = verdict.marker or signature
+        if key in self._swept:
+            raise SignerRefused("the order's marker has been swept: nothing would stop a second swap")
         entry = Entry(now_ms, verdict.input_mint, verdict.max_in, key)
         spent = self.spent(verdict.input_mint, now_ms, but=key)
         if spent + verdict.max_in > per_day:
-            raise SignerRefused(
-                f"{verdict.max_in} more of {verdict.input_mint} exceeds the policy's {per_day} a day ({spent} signed for)"
-            )
-        known = self._entries.get((verdict.input_mint, key))
-        if known is not None and known.units >= entry.units and known.at_ms == now_ms:
-            return
-        self._file.write(msgspec.json.encode(entry) + b"\n")
-        os.fsync(self._file.fileno())
-        self._keep(entry)
+            text = f"{verdict.max_in} more of {verdict.input_mint} exceeds the policy's {per_day} a day"
+            raise SignerRefused(f"{text}; {spent} have been signed for")
+        self._write(entry)
+
+    def sweep(self, markers: list[str], now_ms: int) -> None:
+        """Remember, durably, that these markers protect their orders no longer: those are signed for no more."""
+        for marker in markers:
+            self._write(Entry(now_ms, _NO_MINT, 0, marker))
 
     def spent(self, mint: Mint, now_ms: int, but: str = "") -> int:
         """What has been signed for within the last 24 hours, in base units; `but` without this key."""
@@ -90,7 +94,17 @@ class SpendingBook:
             if of == mint and key != but and now_ms - entry.at_ms < _DAY_MS
         )
 
+    def _write(self, entry: Entry) -> None:
+        if self._file is None:
+            raise RuntimeError("the spending book is not open")
+        self._file.write(msgspec.json.encode(entry) + b"\n")
+        os.fsync(self._file.fileno())
+        self._keep(entry)
+
     def _keep(self, entry: Entry) -> None:
+        if entry.mint == _NO_MINT:
+            self._swept.add(entry.key)
+            return
         known = self._entries.get((entry.mint, entry.key))
         units = entry.units if known is None else max(known.units, entry.units)
         at_ms = entry.at_ms if known is None else max(known.at_ms, entry.at_ms)
