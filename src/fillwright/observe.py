@@ -337,3 +337,8 @@ def stream_fault(code: str) -> None:
     """The streams' source failed or fell behind; they catch up from the store."""
     _faults.labels("streams").inc()
     _log.warning("stream fault", code=code)
+
+
+def feed_behind(code: str) -> None:
+    """The live market could not be read; pools grow stale until it can."""
+    _log.warning("market feed behind", code=code)
