@@ -342,3 +342,8 @@ def stream_fault(code: str) -> None:
 def feed_behind(code: str) -> None:
     """The live market could not be read; pools grow stale until it can."""
     _log.warning("market feed behind", code=code)
+
+
+def pool_quarantined(pool: str, detail: str) -> None:
+    """A pool did not do what it was quoted to do, again; it is quoted no more until it is released."""
+    _log.error("pool quarantined", pool=pool, detail=detail)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from solders.pubkey import Pubkey
 
+from fillwright import observe
 from fillwright.chain import programs
 from fillwright.chain.endpoint import EndpointState
 from fillwright.chain.fees import FeePolicy, unit_price
@@ -35,7 +36,8 @@ from fillwright.chain.simulate import Simulator
 from fillwright.chain.stream import Stream
 from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
 from fillwright.domain.accounts import Mint
-from fillwright.domain.errors import ChainError, SimulationFailed
+from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -45,8 +47,10 @@ from fillwright.domain.transactions import (
     Simulation,
     SwapPlan,
 )
-from fillwright.market.snapshot import Snapshot
+from fillwright.market.drift import DriftSentinel
+from fillwright.market.snapshot import Snapshot, venue_for
 from fillwright.ports import Clock
+from fillwright.venues.venue import Swap
 
 MAX_BUILT = 4_096
 """Messages whose plan is remembered between build and simulate."""
@@ -84,6 +88,7 @@ class SolanaChain:
         fees: FeePolicy | None = None,
         tip: Tip | None = None,
         lookup_tables: Sequence[str] = (),
+        sentinel: DriftSentinel | None = None,
     ) -> None:
         self._rpc = rpc
         self._senders = senders
@@ -95,6 +100,7 @@ class SolanaChain:
         self._tip = tip
         self._tables = LookupTables(rpc)
         self._table_keys = [Pubkey.from_string(key) for key in lookup_tables]
+        self._sentinel = sentinel
         self._simulator = Simulator(rpc, self._wallet)
         self._token_programs: dict[Mint, Pubkey] = {}
         self._marker_rent: int | None = None
@@ -153,8 +159,31 @@ class SolanaChain:
         if known is not None:
             plan, key = known
             self._learn_units(key, outcome.units)
+            self._compare(plan, outcome.amount_in, outcome.amount_out)
             _check_against(plan, outcome.amount_in, outcome.amount_out)
         return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
+
+    def _compare(self, plan: SwapPlan, amount_in: int, amount_out: int) -> None:
+        """Tell the sentinel, where one pool alone explains the outcome and would still be quoted as it was."""
+        if self._sentinel is None or len(plan.legs) != 1:
+            return
+        leg, snapshot = plan.legs[0], self._market()
+        pool = snapshot.pools.get(leg.pool)
+        if pool is None:
+            return
+        exact_in = plan.mode is SwapMode.EXACT_IN
+        swap = Swap(leg.input_mint, plan.mode, leg.amount_in if exact_in else leg.amount_out)
+        try:
+            quote = venue_for(pool).quote(pool, swap, snapshot.clock)
+        except QuoteRefused:
+            return
+        predicted, planned = (quote.amount_out, plan.amount_out) if exact_in else (quote.amount_in, plan.amount_in)
+        if predicted != planned:
+            return  # somebody has traded in between
+        actual = amount_out if exact_in else amount_in
+        drift = self._sentinel.observe(leg.pool, predicted=predicted, actual=actual, source="a simulation")
+        if drift is not None:
+            observe.pool_quarantined(drift.pool, drift.detail)
 
     async def send(self, raw: bytes) -> None:
         await self._senders.send(raw)

@@ -168,6 +168,12 @@ class LocalChain:
             self._waiting.append((self.slot + delay, self._arrivals, transaction, raw))
         return signature
 
+    def land(self, raw: bytes) -> str:
+        """As `send`, but at once and whatever the faults. Raises Rejected."""
+        transaction = self.check(raw)
+        self._land(transaction, raw)
+        return str(transaction.signatures[0])
+
     def simulate(self, raw: bytes, replace_blockhash: bool = False) -> tuple[Any, dict[str, Any]]:
         """(error or None, metadata as far as a simulation has it), with `postAccounts` by address. Raises Rejected."""
         transaction = self.check(raw)

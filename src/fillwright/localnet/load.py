@@ -64,7 +64,7 @@ def fund(chain: LocalChain, wallet: str, lamports: int, tokens: Mapping[str, int
         if held is None:
             raise ConfigError(f"{mint}: no such mint on this chain")
         program = Pubkey.from_string(str(held.owner))
-        key = _associated(wallet, mint, program)
+        key = associated(wallet, mint, program)
         data = bytes(Pubkey.from_string(mint)) + bytes(Pubkey.from_string(wallet)) + units.to_bytes(8, "little")
         data += bytes(36) + b"\x01" + bytes(56)
         if str(program) == TOKEN_2022_PROGRAM:
@@ -76,7 +76,8 @@ def fund(chain: LocalChain, wallet: str, lamports: int, tokens: Mapping[str, int
         chain.set_account(str(key), Account(lamports_held, data, program))
 
 
-def _associated(wallet: str, mint: str, program: Pubkey) -> Pubkey:
+def associated(wallet: str, mint: str, program: Pubkey) -> Pubkey:
+    """The wallet's associated token account."""
     seeds = [bytes(Pubkey.from_string(wallet)), bytes(program), bytes(Pubkey.from_string(mint))]
     return Pubkey.find_program_address(seeds, Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"))[0]
 
