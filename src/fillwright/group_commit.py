@@ -1,7 +1,8 @@
-"""One SQLite writer thread that commits whatever is pending in one transaction.
+"""One SQLite writer that commits whatever is pending in one transaction.
 
-In: operations, functions of a connection. Out: futures that resolve once their flush is durable. A slow
-disk makes the next batch bigger; there is no timer. An operation must be repeatable and must write nothing
+In: operations, functions of a connection. Out: futures that resolve once their flush is durable. Statements
+run on the event loop, microseconds each; the commit, which waits for the disk, runs in a thread of its own.
+A slow disk makes the next batch bigger; there is no timer. An operation must be repeatable and must write nothing
 before it raises one of its own errors (FillwrightError): those fail alone. Any other exception rolls the
 whole batch back, and it is run again with a savepoint around each operation, so that one bad write never
 takes its neighbours along. Where the disk or the file is at fault, the batch fails as one.
@@ -11,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
+from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from fillwright.domain.errors import FillwrightError, StoreError, Unavailable
 
 MAX_PENDING = 50_000
-MAX_BATCH = 2_000
+MAX_BATCH = 500
+"""Operations a flush: what the event loop runs in one go."""
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
@@ -48,7 +50,7 @@ _UNKNOWN = frozenset(
 
 
 class Hooks(Protocol):
-    """What the owner of the file keeps in memory beside it. Called on the writer thread."""
+    """What the owner of the file keeps in memory beside it. Called on the event loop."""
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """A transaction, or one operation that runs alone in it, starts."""
@@ -82,30 +84,39 @@ class GroupCommit:
         self._after_batch = after_batch
         self._hooks: Hooks = hooks or _NoHooks()
         self._name = name
-        self._pending: SimpleQueue[_Item | None] = SimpleQueue()
+        self._pending: deque[_Item] = deque()
+        self._scheduled = False
+        self._flushing = False
         self._closing = False
-        self._thread: threading.Thread | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
-        """Connect and start the thread. Raises what `connect` raises."""
-        self._loop = asyncio.get_running_loop()
-        opened = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, args=(opened,), name=self._name, daemon=True)
-        self._thread.start()
-        await opened
+        """Connect. Raises what `connect` raises."""
+        loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._name)
+        try:
+            self._connection = await loop.run_in_executor(self._thread, self._connect)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._loop = loop
 
     async def close(self) -> None:
-        """Flush what is pending, then stop."""
-        thread = self._thread
-        if thread is None:
+        """Flush what is pending, then let the file go."""
+        connection, thread = self._connection, self._thread
+        if connection is None or thread is None:
             return
-        if not self._closing:
-            self._closing = True
-            self._pending.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, thread.join)
-        self._thread = None
-        await asyncio.sleep(0)
+        self._closing = True
+        while self._flushing or self._pending:
+            idle = self._idle = asyncio.get_running_loop().create_future()
+            self._start()
+            await idle
+        self._connection = None
+        await asyncio.get_running_loop().run_in_executor(thread, connection.close)
+        thread.shutdown()
 
     def submit(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """The future result of `operation`, once durable. On the event loop only.
@@ -115,55 +126,66 @@ class GroupCommit:
         """
         if self._loop is None or self._closing:
             raise Unavailable("the store is closed", code="store_unavailable")
-        if self._pending.qsize() >= MAX_PENDING:
+        if len(self._pending) >= MAX_PENDING:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._pending.put((operation, future))
+        self._pending.append((operation, future))
+        if not self._scheduled and not self._flushing:
+            self._scheduled = True
+            self._loop.call_soon(self._start)
         return future
 
-    def _run(self, opened: asyncio.Future[None]) -> None:
-        loop = self._loop
-        if loop is None:
+    def _start(self) -> None:
+        """Run what is pending in one transaction, and let the thread commit it."""
+        self._scheduled = False
+        loop, connection, thread = self._loop, self._connection, self._thread
+        if self._flushing or loop is None or connection is None or thread is None:
             return
-        try:
-            connection = self._connect()
-        except BaseException as error:  # noqa: BLE001 - handed to the opener, whatever it is
-            loop.call_soon_threadsafe(_settle, opened, None, error)
+        if not self._pending:
+            self._rest()
             return
-        loop.call_soon_threadsafe(_settle, opened, None, None)
+        batch = [self._pending.popleft() for _ in range(min(len(self._pending), MAX_BATCH))]
+        self._flushing = True
         try:
-            while batch := self._take():
-                outcomes = self._flush(connection, batch)
-                loop.call_soon_threadsafe(self._deliver, outcomes)
-        finally:
-            connection.close()
-
-    def _take(self) -> list[_Item]:
-        """All that is pending, at most MAX_BATCH; waits for the first. Empty: closed and flushed."""
-        batch: list[_Item] = []
-        item = self._pending.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) >= MAX_BATCH or self._pending.empty():
-                return batch
-            item = self._pending.get_nowait()
-        if batch:
-            self._pending.put(None)
-        return batch
-
-    def _flush(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
-        try:
-            return self._together(connection, batch)
+            outcomes = self._together(connection, batch)
         except Exception as error:  # noqa: BLE001 - each operation is told its own failure
-            if len(batch) == 1 or _blames_disk(error):
-                return [(future, None, error) for _, future in batch]
+            self._finish(self._failed(connection, batch, error))
+            return
+        committed = thread.submit(connection.execute, "COMMIT")
+        committed.add_done_callback(lambda done: loop.call_soon_threadsafe(self._committed, done, batch, outcomes))
+
+    def _committed(self, done: Future[Any], batch: list[_Item], outcomes: list[_Outcome]) -> None:
+        error = done.exception()
+        connection = self._connection
+        if error is not None and connection is not None:
+            self._roll_back(connection)
+            outcomes = self._failed(connection, batch, error)
+        self._finish(outcomes)
+
+    def _failed(self, connection: sqlite3.Connection, batch: list[_Item], error: BaseException) -> list[_Outcome]:
+        """What becomes of a batch whose transaction was lost."""
+        if len(batch) == 1 or _blames_disk(error):
+            return [(future, None, error) for _, future in batch]
         try:
             return self._apart(connection, batch)
-        except Exception as error:  # noqa: BLE001
-            return [(future, None, error) for _, future in batch]
+        except Exception as lost:  # noqa: BLE001
+            return [(future, None, lost) for _, future in batch]
+
+    def _finish(self, outcomes: list[_Outcome]) -> None:
+        self._flushing = False
+        self._deliver(outcomes)
+        if self._pending and self._loop is not None:
+            self._scheduled = True
+            self._loop.call_soon(self._start)
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def _together(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[_Outcome]:
-        """One transaction. Raises the first exception that is not an operation's own."""
+        """One transaction, left open. Raises the first exception that is not an operation's own."""
         outcomes: list[_Outcome] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -174,7 +196,6 @@ class GroupCommit:
                 except FillwrightError as error:
                     outcomes.append((future, None, error))
             self._hooks.end(connection)
-            connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
             raise
@@ -218,7 +239,10 @@ class GroupCommit:
                 self._after_batch([result for _, result, error in outcomes if error is None])
         finally:
             for future, result, error in outcomes:
-                _settle(future, result, error)
+                if error is None and not future.done():
+                    future.set_result(result)
+                else:
+                    _settle(future, result, error)
 
 
 def translate(error: BaseException) -> BaseException:

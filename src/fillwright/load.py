@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import msgspec
-from websockets.asyncio.client import connect
 
 from fillwright.domain.errors import FillwrightError
 from fillwright.domain.lifecycle import TERMINAL
@@ -114,6 +113,8 @@ def percentiles(samples_ms: Sequence[float]) -> Percentiles:
 
 async def generate(load: Load) -> LoadReport:
     """Run the load to its end. Raises LoadError, OSError, TimeoutError."""
+    from websockets.asyncio.client import connect
+
     _check(load)
     watcher = _Watcher()
     senders = _Senders(load, watcher)

@@ -74,8 +74,42 @@ class Latency(msgspec.Struct, frozen=True):
     max_ms: float
 
 
+class _StandardError:
+    """Lines to whatever standard error is at that moment."""
+
+    def msg(self, message: str) -> None:
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def _shared(*, json: bool) -> list[Any]:
+    found: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    return [*found, structlog.processors.format_exc_info] if json else found
+
+
+def _renderer(*, json: bool) -> Any:
+    """Tracebacks are plain: richer ones cost seconds and print local variables, which may be secrets."""
+    if json:
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
+def _logger(level: int, *, json: bool) -> Any:
+    return structlog.wrap_logger(
+        _StandardError(),
+        processors=[*_shared(json=json), _renderer(json=json)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    ).bind()
+
+
 _recent: dict[str, deque[float]] = {}
-_log = structlog.get_logger("fillwright")
+_log = _logger(logging.INFO, json=False)
 _debug = False
 
 
@@ -83,25 +117,14 @@ def configure_logging(level: str = "info", json: bool = False) -> None:
     """Log to standard error from `level` up, as JSON lines or for people. Libraries log from `warning` up."""
     global _log, _debug
     number = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer] if json else [*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
-    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
-    _log = structlog.get_logger("fillwright").bind()
+    _log = _logger(number, json=json)
     _debug = number <= logging.DEBUG
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processor=_renderer(json=json), foreign_pre_chain=_shared(json=json)
+    )
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
 def latencies() -> dict[str, Latency]:

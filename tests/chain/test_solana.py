@@ -164,7 +164,8 @@ def test_a_simulation_that_gives_less_than_the_limit_is_refused() -> None:
             impossible = replace(plan, legs=(replace(plan.legs[0], amount_out=plan.amount_out * 2),))
             impossible = replace(impossible, limit=plan.amount_out + 1)
             with pytest.raises(SimulationFailed) as refused:
-                await running.chain.build(impossible, await running.chain.latest_blockhash())
+                message = await running.chain.build(impossible, await running.chain.latest_blockhash())
+                await running.chain.simulate(message)
             assert refused.value.reason == "slippage_exceeded"
 
     asyncio.run(run())

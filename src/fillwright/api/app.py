@@ -78,6 +78,14 @@ class Api:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+class _PlainRoute(Route):
+    """A route to a plain ASGI application, which tells the outer layers which route it is."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self
+        await super().handle(scope, receive, send)
+
+
 class _Busiest:
     """Answers the busiest routes itself: routing and middleware would cost as much as the order does."""
 
@@ -117,10 +125,10 @@ def _fastapi(services: Services, hub: Hub, gate: Gate) -> FastAPI:
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    app.router.routes.append(Route("/v1/orders", PostOrder(services, gate), methods=["POST"]))
-    app.router.routes.append(Route("/v1/quotes", PostQuote(services, gate), methods=["POST"]))
+    app.router.routes.append(_PlainRoute("/v1/orders", PostOrder(services, gate), methods=["POST"]))
+    app.router.routes.append(_PlainRoute("/v1/quotes", PostQuote(services, gate), methods=["POST"]))
     stream = EventStreamEndpoint(services, hub, gate)
-    app.router.routes.append(Route("/v1/orders/{order_id}/events/stream", stream, methods=["GET"]))
+    app.router.routes.append(_PlainRoute("/v1/orders/{order_id}/events/stream", stream, methods=["GET"]))
     app.router.routes.append(WebSocketRoute("/v1/stream", StreamEndpoint(services, hub, gate)))
 
     @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 
@@ -96,8 +97,9 @@ def _presented(headers: Headers) -> bytes | None:
     return key if key and len(key) <= MAX_KEY_CHARS else None
 
 
+@lru_cache(maxsize=1_024)
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return True
+        return True  # no address at all: a Unix socket, or a transport inside the process

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from fillwright.domain.errors import InvalidInput
+from fillwright.api.problems import InvalidParameter
 from fillwright.domain.orders import OrderId
 from fillwright.ports import OrderFilter
 
@@ -24,8 +24,8 @@ def encode_cursor(last: OrderId, where: OrderFilter) -> str:
 
 
 def decode_cursor(text: str, where: OrderFilter) -> OrderId:
-    """The id that `encode_cursor` was given. Raises InvalidInput `cursor_invalid` for anything else."""
-    problem = InvalidInput("cursor_invalid", "not a cursor of this list: start again without one")
+    """The id that `encode_cursor` was given. Raises InvalidParameter `cursor_invalid` for anything else."""
+    problem = InvalidParameter("cursor_invalid", "not a cursor of this list: start again without one", "cursor")
     if len(text) > MAX_CURSOR_CHARS or not text.isascii():
         raise problem
     try:

@@ -194,6 +194,19 @@ def _post_quote() -> dict[str, Any]:
     }
 
 
+def _sse_event() -> dict[str, Any]:
+    """One server-sent event."""
+    return {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"enum": ["snapshot", *wire.EVENT_DATA]},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+    }
+
+
 def _event_stream() -> dict[str, Any]:
     sequence = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
     resume = "The sequence of the last event seen."
@@ -215,7 +228,7 @@ def _event_stream() -> dict[str, Any]:
             {"name": "Last-Event-ID", "in": "header", "required": False, "description": resume, "schema": sequence},
         ],
         "responses": {
-            200: {"description": "The stream", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            200: {"description": "The stream", "content": {"text/event-stream": {"schema": _sse_event()}}},
             204: {"description": "Nothing will follow"},
             **_failures(401, 403, 404, 422, 503),
         },

@@ -76,19 +76,16 @@ class EventStreamEndpoint:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await stream.run(order, start, receive)
         finally:
-            self._hub.leave(stream.feed, "sse", stream.feed.targets, dropped=stream.dropped)
+            self._hub.leave(stream.feed, "sse", stream.feed.targets)
 
 
 class _Stream:
     def __init__(self, services: Services, hub: Hub, send: Send) -> None:
         self._services = services
+        self._hub = hub
         self._over = asyncio.Event()
         self._outbox = Outbox(send, services.settings.stream_buffer_events, self._over.set)
         self.feed = Feed(hub, self._outbox, render=self._event, beat=lambda _: _HEARTBEAT, end=self._over.set)
-
-    @property
-    def dropped(self) -> bool:
-        return self._outbox.dropped
 
     async def run(self, order: Order, start: int, receive: Receive) -> None:
         """Send the snapshot, the replay and the live events until the order or the connection ends."""
@@ -109,6 +106,8 @@ class _Stream:
             leaving.cancel()
             over.cancel()
             await asyncio.gather(leaving, over, return_exceptions=True)
+            if self._outbox.dropped:
+                self._hub.note_dropped("sse")
             if gone:
                 await self._outbox.abandon()
             else:
@@ -130,11 +129,12 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def _start(query: QueryParams, resumed: str | None) -> int:
-    """The sequence to start after. Raises InvalidParameter `field_type`."""
+    """The sequence to start after: a resumed stream goes on where it was. Raises InvalidParameter `field_type`."""
+    found: list[int] = []
     for name, text in (("Last-Event-ID", resumed), ("from_seq", query.get("from_seq"))):
         if text is None:
             continue
         if not (text.isascii() and text.isdigit() and len(text) <= MAX_SEQUENCE_CHARS):
             raise InvalidParameter("field_type", "this must be the sequence number of an event", name)
-        return int(text)
-    return 0
+        found.append(int(text))
+    return found[0] if found else 0

@@ -88,15 +88,17 @@ class Hub:
         self.opened += 1
         observe.stream_opened(kind)
 
-    def leave(self, reader: Reader, kind: str, targets: Sequence[Target], *, dropped: bool) -> None:
-        """Forget a stream. `dropped`: its reader was too slow."""
+    def leave(self, reader: Reader, kind: str, targets: Sequence[Target]) -> None:
+        """Forget a stream."""
         self._readers.discard(reader)
         observe.stream_closed(kind)
-        if dropped:
-            self.dropped += 1
-            observe.stream_dropped(kind)
         for target in targets:
             self.unfollow(reader, target)
+
+    def note_dropped(self, kind: str) -> None:
+        """Count a stream whose reader was too slow."""
+        self.dropped += 1
+        observe.stream_dropped(kind)
 
     def follow(self, reader: Reader, target: Target) -> None:
         """From now on `reader` is given each event of `target`."""

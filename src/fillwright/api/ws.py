@@ -32,6 +32,8 @@ from fillwright.domain.orders import OrderId
 
 MAX_FRAME_BYTES = 16_384
 MAX_ERRORS = 5
+MAX_WAITING_FRAMES = 16
+"""Frames that are read ahead while one is being handled."""
 MAX_SUBSCRIPTIONS = 1_000
 MAX_SEQUENCE = 2**63 - 1
 
@@ -73,7 +75,7 @@ class StreamEndpoint:
             await send({"type": "websocket.accept"})
             await socket.run(receive)
         finally:
-            self._hub.leave(socket.feed, "ws", socket.feed.targets, dropped=socket.dropped)
+            self._hub.leave(socket.feed, "ws", socket.feed.targets)
 
 
 def check_origin(headers: Mapping[bytes, bytes], settings: Settings) -> None:
@@ -95,36 +97,32 @@ class _Socket:
         self._principal = principal
         self._mode = services.mode
         self._errors = 0
+        self._frames: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_FRAMES)
         self._over = asyncio.Event()
         self._code: int | None = None
         self._outbox = Outbox(send, services.settings.stream_buffer_events, self._over.set)
         self.feed = Feed(hub, self._outbox, render=_event, beat=self._heartbeat, end=lambda: self._close(GOING_AWAY))
 
-    @property
-    def dropped(self) -> bool:
-        return self._outbox.dropped
-
     async def run(self, receive: Receive) -> None:
         """Serve until the client leaves, or is given up."""
-        reading = asyncio.create_task(self._read(receive))
-        over = asyncio.create_task(self._over.wait())
+        tasks = (
+            asyncio.create_task(self._read(receive)),
+            asyncio.create_task(self._handle_all()),
+            asyncio.create_task(self._over.wait()),
+        )
         try:
-            await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            reading.cancel()
-            over.cancel()
-            await asyncio.gather(reading, over, return_exceptions=True)
-            self._report(reading)
+            for task in tasks:
+                task.cancel()
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, ReaderTooSlow):
+                    observe.unexpected_error("stream", ended)
             await self._leave()
-
-    @staticmethod
-    def _report(reading: asyncio.Task[None]) -> None:
-        error = None if reading.cancelled() else reading.exception()
-        if error is not None and not isinstance(error, ReaderTooSlow):
-            observe.unexpected_error("stream", error)
 
     async def _leave(self) -> None:
         if self._outbox.dropped:
+            self._hub.note_dropped("ws")
             await self._outbox.finish({"type": "websocket.close", "code": TRY_AGAIN, "reason": "too slow: resume"})
         elif self._code is not None:
             await self._outbox.finish({"type": "websocket.close", "code": self._code})
@@ -136,28 +134,34 @@ class _Socket:
         self._over.set()
 
     async def _read(self, receive: Receive) -> None:
-        while self._code is None:
+        """Read on while frames are being handled, so that a client that leaves in the middle is noticed."""
+        while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
             text, data = message.get("text"), message.get("bytes")
             if len(text or data or "") > MAX_FRAME_BYTES:
                 self._close(TOO_BIG)
-            elif text is None:
-                self._complain(InvalidInput("binary_frame", "frames are text"))
-            else:
-                await self._handle(text)
+                return
+            await self._frames.put(text)
 
-    async def _handle(self, text: str) -> None:
-        try:
-            frame = parsing.parse_json(text)
-            op = frame.get("op") if isinstance(frame, dict) else None
-            fields = _FIELDS.get(op) if isinstance(op, str) else None
-            if fields is None:
-                raise InvalidInput("unknown_op", "op is subscribe, unsubscribe or ping", pointer="/op")
-            await self._do(str(op), parsing.read_fields(frame, fields, ()))
-        except FillwrightError as error:
-            self._complain(error)
+    async def _handle_all(self) -> None:
+        while self._code is None:
+            text = await self._frames.get()
+            try:
+                await self._handle(text)
+            except FillwrightError as error:
+                self._complain(error)
+
+    async def _handle(self, text: str | None) -> None:
+        if text is None:
+            raise InvalidInput("binary_frame", "frames are text")
+        frame = parsing.parse_json(text)
+        op = frame.get("op") if isinstance(frame, dict) else None
+        fields = _FIELDS.get(op) if isinstance(op, str) else None
+        if fields is None:
+            raise InvalidInput("unknown_op", "op is subscribe, unsubscribe or ping", pointer="/op")
+        await self._do(str(op), parsing.read_fields(frame, fields, ()))
 
     async def _do(self, op: str, fields: dict[str, Any]) -> None:
         if op == "ping":

@@ -87,8 +87,6 @@ class MemoryBus:
 
     async def wait_ring(self, timeout_s: float) -> bool:
         """True once it has rung since the last wait; False after `timeout_s`, and at once when closed."""
-        if self._closed:
-            return False
         try:
             async with asyncio.timeout(timeout_s):
                 await self._rung.wait()

@@ -124,8 +124,8 @@ class SolanaChain:
         return (await self._epoch_info(commitment)).absolute_slot
 
     async def build(self, plan: SwapPlan, blockhash: Blockhash) -> bytes:
-        """As the port says. Raises SimulationFailed where the transaction would revert, and ChainError
-        `transaction_too_large`, `too_many_locks`, `plan_unsupported`, `pool_gone`, `mint_unknown`."""
+        """As the port says. Raises ChainError `transaction_too_large`, `too_many_locks`, `plan_unsupported`,
+        `pool_gone`, `mint_unknown`; SimulationFailed where a venue can't build the swap."""
         snapshot = self._market()
         token_programs = await self._programs_of(plan)
         tables = await self._tables.get(self._table_keys) if self._table_keys else []
@@ -140,9 +140,8 @@ class SolanaChain:
         if units is None:
             draft = await message_for(MAX_COMPUTE_UNITS)
             outcome = await self._simulator.run(draft)
-            if outcome.revert:
-                raise SimulationFailed(outcome.detail, reason=outcome.revert)
-            units = self._learn_units(key, outcome.units)
+            # A draft that reverts tells nothing about units; `simulate` will say why it reverts.
+            units = MAX_COMPUTE_UNITS if outcome.revert else self._learn_units(key, outcome.units)
         message = await message_for(min(MAX_COMPUTE_UNITS, units * _MARGIN_PERCENT // 100))
         self._built[message] = (plan, key)
         while len(self._built) > MAX_BUILT:

@@ -53,7 +53,8 @@ class LegSwap(msgspec.Struct, frozen=True):
 def plan_swaps(plan: SwapPlan) -> list[LegSwap]:
     """The plan's legs with their bounds, which together enforce the plan's own.
 
-    Parallel legs share a bound in proportion to their quotes, to the unit and each at most its quote (exact-in).
+    Parallel legs share a bound in proportion to their quotes, to the unit; none is asked for more than its quote
+    unless the plan asks for more than all of them.
     A hop before the last must yield what the next one was given as input. Raises ChainError `plan_unsupported`.
     """
     hops = [list(legs) for _, legs in groupby(plan.legs, key=lambda leg: (leg.input_mint, leg.output_mint))]
@@ -143,7 +144,7 @@ def _parallel(mode: SwapMode, legs: Sequence[Leg], total: int) -> list[LegSwap]:
     exact_in = mode is SwapMode.EXACT_IN
     quoted = [leg.amount_out if exact_in else leg.amount_in for leg in legs]
     whole, before, given = sum(quoted), 0, 0
-    if whole <= 0 or (exact_in and total > whole):
+    if whole <= 0:
         raise ChainError("the plan's legs can't meet its bound", code="plan_unsupported")
     swaps = []
     for leg, amount in zip(legs, quoted, strict=True):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fillwright import __version__
 from fillwright.cli import venues
+from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
-from fillwright.domain.errors import FillwrightError
+from fillwright.domain.errors import Conflict, FillwrightError, NotFound
+
+if TYPE_CHECKING:
+    from fillwright.client import AsyncClient
 
 app = typer.Typer(
     name="fillwright",
@@ -22,12 +27,18 @@ app = typer.Typer(
     help="A self-hosted order execution engine for Solana DEXes.",
 )
 app.add_typer(venues.app, name="venues")
+app.command()(bench)
 
 Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
 ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY", help="Where keys are set up.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines, as when the output is not a terminal.")]
 Slippage = Annotated[int | None, typer.Option("--slippage-bps", help="Tolerance after the quote, in basis points.")]
 DEFAULT_URL = "http://127.0.0.1:3000"
+EXIT_INTERRUPTED = 130
+EXIT_READER_LEFT = 141
+SEARCHED_ORDERS = 1_000
+"""How many of the newest orders are searched for an id of which only the end was given."""
+ID_CHARS = 36
 
 
 def main() -> None:
@@ -36,8 +47,14 @@ def main() -> None:
         app()
     except FillwrightError as error:
         sys.exit(fail(error))
+    except BrokenPipeError:
+        # Whoever read the output has left; the interpreter must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_READER_LEFT)
+    except OSError as error:
+        sys.exit(fail(FillwrightError(str(error), code="os_error")))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +79,7 @@ def serve(
         Path | None, typer.Option(help="Folder of account dumps to trade on, instead of the market.")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the store and the paper chain live.")] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What to log.")] = "info",
     json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")] = False,
 ) -> None:
     """Run the engine: API, worker and store in one process."""
@@ -111,6 +128,8 @@ def order(
         fields["client_order_id"] = client_order_id
 
     async def place() -> int:
+        from rich.console import Group
+
         from fillwright.cli import show
         from fillwright.client import AsyncClient
 
@@ -120,9 +139,9 @@ def order(
                 emit(placed, json, lambda: show.order_view(placed))
                 return 0
             async for event in client.stream(placed.id):
-                emit(event, json, lambda event=event: show.event_line(event))  # type: ignore[misc]
+                emit(event, json, lambda event=event: show.event_line(event, with_order=False))  # type: ignore[misc]
             ended = await client.get(placed.id)
-            emit(ended, json, lambda: show.order_view(ended))
+            emit(ended, json, lambda: Group("", show.order_view(ended)))
             return 0 if ended.status == "confirmed" else 1
 
     raise typer.Exit(_run(place()))
@@ -148,7 +167,7 @@ def quote(
 
         async with AsyncClient(url, api_key=api_key) as client:
             answer = await client.quote(**fields)
-            emit(answer, json, lambda: show.quote_view(answer))
+            emit(answer, json, lambda: show.quote_view(answer, console.width))
             return 0 if answer.route is not None else 1
 
     raise typer.Exit(_run(ask()))
@@ -156,7 +175,7 @@ def quote(
 
 @app.command()
 def watch(
-    order_id: Annotated[str | None, typer.Argument(help="One order; without it, every order.")] = None,
+    order_id: Annotated[str | None, typer.Argument(help="One order, by its id or the end of it; without: all.")] = None,
     from_seq: Annotated[int | None, typer.Option(help="Begin after this sequence number.")] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -169,8 +188,10 @@ def watch(
         from fillwright.client import AsyncClient
 
         async with AsyncClient(url, api_key=api_key) as client:
-            async for event in client.stream(order_id, from_seq=from_seq):
-                emit(event, json, lambda event=event: show.event_line(event))  # type: ignore[misc]
+            whole_id = None if order_id is None else await _whole_id(client, order_id)
+            everything = whole_id is None
+            async for event in client.stream(whole_id, from_seq=from_seq):
+                emit(event, json, lambda event=event: show.event_line(event, with_order=everything))  # type: ignore[misc]
         return 0
 
     raise typer.Exit(_run(follow()))
@@ -178,7 +199,7 @@ def watch(
 
 @app.command()
 def orders(
-    order_id: Annotated[str | None, typer.Argument(help="Show one order in full.")] = None,
+    order_id: Annotated[str | None, typer.Argument(help="One order in full, by its id or the end of it.")] = None,
     status: Annotated[str | None, typer.Option(help="Only orders in this status.")] = None,
     pair: Annotated[str | None, typer.Option(help="Only this pair, such as SOL/USDC.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
@@ -195,18 +216,51 @@ def orders(
 
         async with AsyncClient(url, api_key=api_key) as client:
             if order_id is not None:
-                one = await client.get(order_id)
+                one = await client.get(await _whole_id(client, order_id))
                 emit(one, json, lambda: show.order_view(one))
                 return 0
             found = [item async for item in client.orders(limit=limit, **where)]
             if is_pretty(json):
-                console.print(show.orders_table(found))
+                console.print(show.orders_table(found, console.width) if found else "no orders")
                 return 0
             for item in found:
                 emit(item, json, lambda: "")
             return 0
 
     raise typer.Exit(_run(fetch()))
+
+
+@app.command()
+def cancel(
+    order_id: Annotated[str, typer.Argument(help="The order's id, or its end as `orders` shows it.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Cancel an order that has not been sent yet."""
+
+    async def call_off() -> int:
+        from fillwright.cli import show
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            cancelled = await client.cancel(await _whole_id(client, order_id))
+            emit(cancelled, json, lambda: show.order_view(cancelled))
+            return 0
+
+    raise typer.Exit(_run(call_off()))
+
+
+async def _whole_id(client: AsyncClient, text: str) -> str:
+    """The id of the one recent order that ends like this. Raises NotFound, Conflict."""
+    if len(text) >= ID_CHARS:
+        return text
+    found = [order.id async for order in client.orders(limit=SEARCHED_ORDERS) if order.id.endswith(text.lower())]
+    if not found:
+        raise NotFound(f"none of the newest {SEARCHED_ORDERS} orders has an id that ends like this")
+    if len(found) > 1:
+        raise Conflict("several orders have ids that end like this: give more of it", code="id_ambiguous")
+    return found[0]
 
 
 def _fields(

@@ -1,4 +1,4 @@
-"""Where a command's output goes: rich on a terminal, JSON lines anywhere else."""
+"""Where a command's output goes: rich on a terminal, JSON lines anywhere else. And how a command fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from fillwright import wire
 from fillwright.domain.errors import FillwrightError
@@ -33,6 +34,7 @@ def emit(value: msgspec.Struct, json: bool, draw: Callable[[], RenderableType]) 
 
 
 def fail(error: FillwrightError) -> int:
-    """Say what went wrong, with its stable code; the exit status."""
-    errors.print(f"[bold red]{error.code}[/]: {error.message}", soft_wrap=True)
+    """Say what went wrong, in one line with its stable code; the exit status."""
+    message = " ".join(error.message.split())
+    errors.print(Text.assemble((error.code, "bold red"), f": {message}"), soft_wrap=True)
     return EXIT_REFUSED

@@ -1,15 +1,21 @@
-"""How orders, quotes and events look on a terminal. Values of `fillwright.wire` in, rich renderables out."""
+"""How orders, quotes and events look on a terminal. Values of `fillwright.wire` in, rich renderables out.
+
+What is shown is rounded for reading; whoever wants every digit asks for JSON. A narrow terminal gets fewer
+columns instead of broken ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from fillwright import wire
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.orders import OrderStatus
 
 STATUS_STYLE = {
@@ -24,6 +30,12 @@ STATUS_STYLE = {
     OrderStatus.EXPIRED: "yellow",
     OrderStatus.NEEDS_REVIEW: "bold yellow",
 }
+ID_CHARS = 8
+"""An order's id ends in random digits: so many of them tell orders apart, and are accepted in its place."""
+FULL_ID_COLUMNS = 150
+SIGNATURE_COLUMNS = 120
+VENUE_COLUMNS = 96
+NOTHING = "–"
 
 
 def name(token: wire.TokenRef) -> str:
@@ -34,126 +46,178 @@ def name(token: wire.TokenRef) -> str:
 def short(text: str | None, chars: int = 8) -> str:
     """The beginning of a long identifier."""
     if not text:
-        return "–"
+        return NOTHING
     return text if len(text) <= chars + 1 else text[:chars] + "…"
+
+
+def short_id(order_id: str) -> str:
+    """The end of an order's id."""
+    return order_id[-ID_CHARS:]
 
 
 def status_text(status: OrderStatus) -> Text:
     return Text(str(status), style=STATUS_STYLE.get(status, ""))
 
 
-def number(text: str | None, significant: int = 8) -> str:
-    """A decimal string, shortened for reading only."""
+def number(text: str | None, significant: int = 7) -> str:
+    """A decimal string for reading: grouped, and rounded to so many digits where it has a fraction."""
     if text is None:
-        return "–"
+        return NOTHING
     value = Decimal(text)
     if value == 0:
         return "0"
-    rounded = format(value.normalize(), f".{significant}g") if len(text) > significant + 2 else format(value, "f")
-    return format(Decimal(rounded), "f")
+    if value != value.to_integral_value():
+        whole_digits = max(0, value.adjusted() + 1)
+        value = value.quantize(Decimal(1).scaleb(min(0, value.adjusted() + 1 - max(significant, whole_digits))))
+    plain = format(value, ",f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def pair(order: wire.OrderView | wire.QuoteView) -> str:
-    return f"{name(order.input)} → {name(order.output)}"
+def bps(text: str | None) -> str:
+    """A decimal string of basis points, such as `13.74 bp`."""
+    if text is None:
+        return NOTHING
+    rounded = format(Decimal(text).quantize(Decimal("0.01")), "f")
+    return f"{rounded.rstrip('0').rstrip('.').replace('-0', '0') if float(rounded) == 0 else rounded} bp"
 
 
-def side(order: wire.OrderView | wire.QuoteView) -> str:
-    """What is fixed, such as `sell 1.5 SOL` or `buy 100 USDC`."""
-    if order.swap_mode == "exact_in":
-        return f"{number(order.amount)} {name(order.input)}"
-    return f"buy {number(order.amount)} {name(order.output)}"
+def slippage(text: str | None) -> str:
+    """Realised slippage in words: positive is worse for the wallet."""
+    if text is None:
+        return NOTHING
+    value = Decimal(text)
+    if value == 0:
+        return "exactly as quoted"
+    return f"{bps(str(abs(value)))} {'worse' if value > 0 else 'better'} than quoted"
 
 
-def orders_table(orders: Iterable[wire.OrderView], title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for column in ("order", "pair", "amount", "status", "venue", "price", "slippage", "tries", "signature"):
-        table.add_column(column, justify="right" if column in ("amount", "price", "slippage", "tries") else "left")
+def swap(order: wire.OrderTerms | wire.QuoteView) -> str:
+    """Both sides, the fixed one with its amount: `1.5 SOL → USDC`, or `USDC → 5 SOL` for exact-out."""
+    amount = number(order.amount)
+    if order.swap_mode is SwapMode.EXACT_IN:
+        return f"{amount} {name(order.input)} → {name(order.output)}"
+    return f"{name(order.input)} → {amount} {name(order.output)}"
+
+
+def orders_table(orders: Iterable[wire.OrderView], width: int) -> Table:
+    """Orders in one line each, for a terminal of `width` columns."""
+    table = _table()
+    columns = ["order", "swap", "status", "price", "slippage"]
+    columns += ["venue"] if width >= VENUE_COLUMNS else []
+    columns += ["tries", "signature"] if width >= SIGNATURE_COLUMNS else []
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("price", "slippage", "tries") else "left", no_wrap=True)
     for order in orders:
-        table.add_row(
-            short(order.id, 13),
-            pair(order),
-            side(order),
-            status_text(order.status),
-            order.route.legs[0].dex if order.route else "–",
-            number(order.executed_price),
-            "–" if order.realised_slippage_bps is None else f"{order.realised_slippage_bps} bp",
-            str(order.attempts),
-            short(order.signature),
-        )
+        cells: dict[str, RenderableType] = {
+            "order": Text(order.id if width >= FULL_ID_COLUMNS else short_id(order.id), style="dim"),
+            "swap": swap(order),
+            "status": status_text(order.status),
+            "price": number(order.executed_price),
+            "slippage": bps(order.realised_slippage_bps),
+            "venue": venues(order.route),
+            "tries": str(order.attempts),
+            "signature": Text(short(order.signature), style="dim"),
+        }
+        table.add_row(*(cells[column] for column in columns))
     return table
 
 
-def candidates_table(candidates: Sequence[wire.CandidateView], route: wire.RouteView | None, output: str) -> Table:
-    """Every pool's answer, best first, the chosen one marked."""
+def venues(route: wire.RouteView | None) -> str:
+    """The venues of a route, each once."""
+    return " + ".join(dict.fromkeys(leg.venue for leg in route.legs)) if route else NOTHING
+
+
+def candidates_table(
+    candidates: Sequence[wire.CandidateView], route: wire.RouteView | None, order: wire.OrderTerms | wire.QuoteView,
+    width: int,
+) -> Table:  # fmt: skip
+    """Every pool's answer, best first, the chosen ones marked."""
+    exact_in = order.swap_mode is SwapMode.EXACT_IN
     chosen = {leg.pool for leg in route.legs} if route else set()
-    table = Table(header_style="bold", pad_edge=False)
-    for column in ("", "venue", "pool", f"out ({output})", "price", "impact", "behind best"):
-        table.add_column(column, justify="left" if column in ("", "venue", "pool") else "right")
+    wanted = f"receive {name(order.output)}" if exact_in else f"pay {name(order.input)}"
+    wide = width >= VENUE_COLUMNS
+    table = _table()
+    table.add_column("")
+    for column in ("venue", "pool", wanted, *(("price",) if wide else ()), "impact", "behind best"):
+        table.add_column(column, justify="left" if column in ("venue", "pool") else "right", no_wrap=True)
     for candidate in sorted(candidates, key=_rank):
         won = candidate.pool in chosen
-        style = "bold green" if won else ""
         mark = "►" if won else ""
         if candidate.refusal:
-            row = (mark, candidate.venue, short(candidate.pool), f"refused: {candidate.refusal}", "", "", "")
-            table.add_row(*row, style="dim")
+            refused = (mark, candidate.venue, short(candidate.pool), candidate.refusal)
+            table.add_row(*refused, style="dim")
             continue
-        table.add_row(
-            mark,
-            candidate.venue,
-            short(candidate.pool),
-            number(candidate.amount_out),
-            number(candidate.price),
-            f"{candidate.price_impact_bps} bp",
-            "best" if won else f"{candidate.behind_bps} bp",
-            style=style,
-        )
+        cells = [mark, candidate.venue, short(candidate.pool)]
+        cells.append(number(candidate.amount_out if exact_in else candidate.amount_in, 9))
+        cells += [number(candidate.price)] if wide else []
+        behind = "best" if Decimal(candidate.behind_bps or 0) == 0 else bps(candidate.behind_bps)
+        table.add_row(*cells, bps(candidate.price_impact_bps), behind, style="bold green" if won else "")
     return table
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
 
 
 def _rank(candidate: wire.CandidateView) -> tuple[bool, Decimal]:
-    return (candidate.refusal is not None, Decimal(candidate.behind_bps or 0))
+    return (bool(candidate.refusal), Decimal(candidate.behind_bps or 0))
 
 
 def decision_line(candidates: Sequence[wire.CandidateView], route: wire.RouteView | None) -> str:
     """One sentence: who won against whom, and by how much."""
     if route is None or not route.legs:
         return "no executable route"
-    priced = sorted((c for c in candidates if not c.refusal), key=_rank)
+    if len(route.legs) > 1:
+        return " + ".join(
+            f"{number(leg.amount_in)} {name(leg.input)} → {name(leg.output)} on {leg.venue}" for leg in route.legs
+        )
     winner = route.legs[0]
-    others = [c for c in priced if c.pool != winner.pool]
+    others = [c for c in sorted(candidates, key=_rank) if not c.refusal and c.pool != winner.pool]
     if not others:
-        return f"{winner.dex} ({winner.venue}) is the only pool that can execute it"
-    runner_up = others[0]
-    return f"{winner.dex} ({winner.venue}) beats {runner_up.dex} ({runner_up.venue}) by {runner_up.behind_bps} bp"
+        return f"{winner.venue} is the only one that can execute it"
+    return f"{winner.venue} beats {others[0].venue} by {bps(others[0].behind_bps)}"
 
 
-def quote_view(quote: wire.QuoteView) -> RenderableType:
-    title = Text.assemble((side(quote), "bold"), f"  {pair(quote)}  slot {quote.slot}")
-    table = candidates_table(quote.candidates, quote.route, name(quote.output))
+def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
+    title = Text.assemble((swap(quote), "bold"), (f"  slot {quote.slot}, {quote.mode}", "dim"))
+    table = candidates_table(quote.candidates, quote.route, quote, width)
     if quote.route is None:
         reason = f"{quote.error.code}: {quote.error.message}" if quote.error else "no route"
         return Group(title, table, Text(reason, style="red"))
     route = quote.route
-    bound = "at least" if quote.swap_mode == "exact_in" else "at most"
-    limit_token = name(quote.output if quote.swap_mode == "exact_in" else quote.input)
-    summary = (
-        f"pay {route.amount_in} {name(quote.input)}, receive {route.amount_out} {name(quote.output)} "
-        f"({bound} {route.limit} {limit_token}); {decision_line(quote.candidates, route)}"
+    exact_in = quote.swap_mode is SwapMode.EXACT_IN
+    bound, limited = ("at least", quote.output) if exact_in else ("at most", quote.input)
+    rows = (
+        ("pay", f"{number(route.amount_in, 12)} {name(quote.input)}"),
+        ("receive", f"{number(route.amount_out, 12)} {name(quote.output)}"),
+        (bound, f"{number(route.limit, 12)} {name(limited)}"),
+        ("decision", decision_line(quote.candidates, route)),
     )
-    return Group(title, table, Text(summary))
+    return Group(title, table, facts(rows))
 
 
-def event_line(event: wire.EventView) -> Text:
-    """One event in one line."""
-    line = Text.assemble(
-        (event.at[11:23], "dim"),
-        "  ",
-        (short(event.order_id, 13), "dim"),
-        "  ",
-        (f"{event.status:<12}", STATUS_STYLE.get(event.status, "")),
-        f" {event.type:<11} ",
-    )
-    line.append(event_detail(event), style="dim")
+def facts(rows: Iterable[tuple[str, RenderableType | None]]) -> Table:
+    """Labels and values below each other; rows without a value are left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        if value:
+            table.add_row(label, value)
+    return table
+
+
+def event_line(event: wire.EventView, *, with_order: bool) -> Table:
+    """One event: when, of which order, what, and what it says."""
+    line = Table.grid(padding=(0, 2))
+    line.add_column(style="dim", no_wrap=True)
+    if with_order:
+        line.add_column(style="dim", no_wrap=True)
+    line.add_column(no_wrap=True, min_width=12)
+    line.add_column(overflow="fold")
+    order = (short_id(event.order_id),) if with_order else ()
+    what = Text(event.type, style=STATUS_STYLE.get(event.status, ""))
+    line.add_row(event.at[11:23], *order, what, event_detail(event))
     return line
 
 
@@ -161,16 +225,18 @@ def event_detail(event: wire.EventView) -> str:
     """What an event says beyond its type."""
     data = wire.event_data(event)
     match data:
+        case wire.AcceptedData():
+            return swap(data)
         case wire.RoutingData():
             return decision_line(data.candidates, data.route)
         case wire.BuiltData():
-            return f"attempt {data.attempt}, signature {short(data.signature)}, limit {data.limit}"
+            return f"attempt {data.attempt}, signature {short(data.signature)}"
         case wire.AttemptData():
             return f"attempt {data.attempt}, signature {short(data.signature)}"
         case wire.RetryingData():
             return f"{data.error.code}: {data.error.message}; again at {data.retry_at[11:23]}"
         case wire.ConfirmedData():
-            return f"filled at {number(data.fill.price)}: {data.fill.amount_in} in, {data.fill.amount_out} out"
+            return f"paid {number(data.fill.amount_in)}, received {number(data.fill.amount_out)}"
         case wire.FailureData():
             return f"{data.error.code}: {data.error.message}"
         case wire.ReasonData():
@@ -180,27 +246,26 @@ def event_detail(event: wire.EventView) -> str:
 
 
 def order_view(order: wire.OrderView) -> RenderableType:
-    """One order in full."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column()
+    """One order in full, with every digit."""
+    paid, received = name(order.input), name(order.output)
+    route, fill = order.route, order.fill
     rows: list[tuple[str, RenderableType | None]] = [
         ("order", order.id),
-        ("status", status_text(order.status)),
-        ("what", f"{side(order)}  {pair(order)}"),
         ("client order id", order.client_order_id),
-        ("venue", ", ".join(f"{leg.venue} {leg.pool}" for leg in order.route.legs) if order.route else None),
-        ("quoted", f"{order.route.amount_in} in, {order.route.amount_out} out" if order.route else None),
-        ("filled", f"{order.fill.amount_in} in, {order.fill.amount_out} out" if order.fill else None),
-        ("executed price", order.executed_price),
+        ("swap", Text(swap(order), style="bold")),
+        ("status", status_text(order.status)),
+        ("error", Text(f"{order.error.code}: {order.error.message}", style="red") if order.error else None),
+        ("accepted", order.created_at),
+        ("last change", order.updated_at),
+        *((f"leg {number}", f"{leg.venue} {leg.pool}") for number, leg in enumerate(route.legs if route else (), 1)),
+        ("quoted", f"{route.amount_in} {paid} → {route.amount_out} {received}" if route else None),
+        ("filled", f"{fill.amount_in} {paid} → {fill.amount_out} {received}" if fill else None),
         ("arrival price", order.arrival_price),
-        ("slippage", order.realised_slippage_bps and f"{order.realised_slippage_bps} bp against the quote"),
-        ("network cost", f"{order.fill.fee} SOL fee, {order.fill.rent} SOL rent" if order.fill else None),
-        ("signature", order.signature),
-        ("error", f"{order.error.code}: {order.error.message}" if order.error else None),
+        ("executed price", order.executed_price),
+        ("slippage", slippage(order.realised_slippage_bps) if fill else None),
+        ("network cost", f"{fill.fee} SOL fee, {fill.rent} SOL rent" if fill else None),
         ("attempts", str(order.attempts)),
+        ("signature", order.signature),
+        ("mode", order.mode),
     ]
-    for label, value in rows:
-        if value:
-            table.add_row(label, value)
-    return table
+    return facts(rows)

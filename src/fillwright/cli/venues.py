@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from fillwright.cli.output import EXIT_REFUSED, EXIT_USAGE, console, emit, errors, is_pretty
+from fillwright.cli.output import EXIT_REFUSED, EXIT_USAGE, console, emit, fail, is_pretty
 from fillwright.domain.accounts import Account, Address
 from fillwright.domain.errors import InvalidInput
 
@@ -58,9 +60,9 @@ def list_(json: Annotated[bool, typer.Option("--json", help="One line of JSON ea
         for view in views:
             emit(view, json, lambda: "")
         return
-    table = Table("venue", "name", "DEX", "program", header_style="bold", pad_edge=False)
+    table = Table("venue", "name", "program", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for view in views:
-        table.add_row(view.id, view.label, view.dex, view.program_id)
+        table.add_row(view.id, view.label, Text(view.program_id, no_wrap=True))
     console.print(table)
 
 
@@ -74,11 +76,11 @@ def verify(
     try:
         report = check(pools, vectors)
     except (InvalidInput, OSError, ValueError, msgspec.MsgspecError) as error:
-        errors.print(f"[bold red]vectors_invalid[/]: {error}", soft_wrap=True)
+        fail(InvalidInput("vectors_invalid", str(error)))
         raise typer.Exit(EXIT_USAGE) from error
     emit(report, json, lambda: _table(report))
     for line in report.mismatches if is_pretty(json) else ():
-        console.print(line, style="red", soft_wrap=True)
+        console.print(Text(line, style="red"), soft_wrap=True)
     if report.mismatches or not report.venues:
         raise typer.Exit(EXIT_REFUSED)
 
@@ -140,8 +142,8 @@ def _snapshot(pools: Path, pool: str, cache: dict[str, dict[Address, Account]]) 
 
 
 def _table(report: Report) -> Table:
-    table = Table(header_style="bold", pad_edge=False)
-    for column in ("venue", "cases", "equal", "refused as expected", "mismatches", "sequences"):
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in ("venue", "cases", "equal", "refused", "mismatches", "sequences"):
         table.add_column(column, justify="left" if column == "venue" else "right")
     for result in report.venues:
         counts = (result.cases, result.equal, result.refused_as_expected, result.mismatches, result.sequences)

@@ -96,7 +96,11 @@ def format_units(units: int, decimals: int) -> str:
 
 def format_ratio(ratio: Fraction, significant: int = 12) -> str:
     """`ratio` (not negative) as a plain decimal string of `significant` digits, rounded half to even."""
-    context = Context(prec=significant)
-    value = context.divide(Decimal(ratio.numerator), Decimal(ratio.denominator))
+    return format_quotient(ratio.numerator, ratio.denominator, significant)
+
+
+def format_quotient(numerator: int, denominator: int, significant: int = 12) -> str:
+    """numerator / denominator (not negative), as `format_ratio` does."""
+    value = Context(prec=significant).divide(Decimal(numerator), Decimal(denominator))
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

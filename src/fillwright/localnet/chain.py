@@ -145,6 +145,8 @@ class LocalChain:
             raise Rejected(f"transaction too large: {len(raw)} bytes (max: {MAX_TRANSACTION_BYTES})")
         try:
             transaction = VersionedTransaction.from_bytes(raw)
+            if bytes(transaction) != raw:
+                raise Rejected("failed to deserialize the transaction: trailing bytes")
             keys = self.keys_of(transaction)
         except (ValueError, IndexError) as error:
             raise Rejected(f"failed to deserialize the transaction: {error}") from error

@@ -155,10 +155,23 @@ class Methods:
             if error is not None:
                 text = f"Transaction simulation failed: {_sentence(error)}"
                 raise RpcFault(PREFLIGHT, text, {"err": error, "logs": meta["logs"]})
+        else:
+            self._refuse_spent(raw)
         signature = self._take(raw)
         if self._chain.dice.happens(Fault.LOST_REPLY):
             raise LostReply
         return signature
+
+    def _refuse_spent(self, raw: bytes) -> None:
+        """Tell of bytes that can't land any more: not every node does so without preflight, but some do."""
+        try:
+            transaction = self._chain.check(raw)
+        except Rejected as error:
+            raise RpcFault(INVALID_PARAMS, error.message) from error
+        if not self._chain.is_blockhash_valid(str(transaction.message.recent_blockhash)):
+            raise RpcFault(PREFLIGHT, "Transaction simulation failed: Blockhash not found", {"err": "BlockhashNotFound"})
+        if str(transaction.signatures[0]) in self._chain.ledger:
+            raise RpcFault(PREFLIGHT, "This transaction has already been processed", {"err": "AlreadyProcessed"})
 
     def _send_bundle(self, params: list[Any]) -> str:
         encoding = _options(params, 1).get("encoding", "base58")

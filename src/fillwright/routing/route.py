@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import msgspec
 
-from fillwright.domain.amounts import SwapMode, format_units
+from fillwright.domain.amounts import SwapMode, format_quotient
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.domain.orders import OrderError, OrderSpec
 from fillwright.domain.routes import Candidate, Leg, Route, limit_after_slippage
@@ -20,7 +20,7 @@ from fillwright.venues.venue import Pool, Quote, Swap
 
 _PPM = 1_000_000
 MAX_MID_POOLS = 16
-_MID_DIGITS = 18
+_MID_DIGITS = 24
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -50,8 +50,7 @@ def decide(spec: OrderSpec, snapshot: Snapshot) -> Decision:
 
 
 def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
-    """The median spot of the pair's pools, output per input in whole tokens, before fees, rounded down to 18
-    decimals; None without pools."""
+    """The median spot of the pair's pools, output per input in whole tokens, before fees; None without pools."""
     prices: list[int] = []
     for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
         try:
@@ -66,7 +65,7 @@ def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
     prices.sort()
     middle = len(prices) // 2
     mid = prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) // 2
-    return format_units(mid, _MID_DIGITS)
+    return format_quotient(mid, 10**_MID_DIGITS)
 
 
 def _allowed(spec: OrderSpec, pool: Pool) -> bool:

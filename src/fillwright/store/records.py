@@ -63,7 +63,7 @@ class _AcceptedPart(msgspec.Struct, frozen=True, tag="accepted"):
     spec: OrderSpec
 
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 _decode_state = msgspec.json.Decoder(_State).decode
 _decode_body = msgspec.json.Decoder(EventBody).decode
 _decode_route = msgspec.json.Decoder(_RoutedPart).decode
@@ -71,9 +71,14 @@ _decode_spec = msgspec.json.Decoder(_AcceptedPart).decode
 _decode_error = msgspec.json.Decoder(OrderError).decode
 
 
-def encode_state(order: Order) -> bytes:
+def encode(value: msgspec.Struct) -> str:
+    """`value` as JSON: as text, which drivers bind faster than bytes, and people can read."""
+    return _encode(value).decode()
+
+
+def encode_state(order: Order) -> str:
     """The part of `order` that is neither in columns nor in events."""
-    return encode(_State(*_state_values(order)))
+    return _encode(_State(*_state_values(order))).decode()
 
 
 def decode_spec(accepted: str) -> OrderSpec:
@@ -108,9 +113,10 @@ def decode_event(sequence: int, order_id: str, number: int, at_ms: int, status: 
     return OrderEvent(OrderId(order_id), number, at_ms, OrderStatus(status), _decode_body(body), sequence)
 
 
-def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+def attempt_row(order: object, attempt: Attempt) -> tuple[Any, ...]:
+    """`order`: what the store's tables call the order by."""
     return (
-        attempt.order_id,
+        order,
         attempt.number,
         str(attempt.status.value),
         attempt.signature,
@@ -119,7 +125,7 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
         str(attempt.limit),
         attempt.marker_seed,
         attempt.created_ms,
-        None if attempt.error is None else encode(attempt.error).decode(),
+        None if attempt.error is None else encode(attempt.error),
         attempt.slot,
         attempt.fee_lamports,
     )
@@ -155,10 +161,11 @@ def decode_attempt(
     )
 
 
-def fill_row(fill: Fill) -> tuple[Any, ...]:
+def fill_row(order: object, fill: Fill) -> tuple[Any, ...]:
+    """`order`: what the store's tables call the order by."""
     return (
         fill.signature,
-        fill.order_id,
+        order,
         fill.attempt,
         str(fill.amount_in),
         str(fill.amount_out),

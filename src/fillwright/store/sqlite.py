@@ -46,7 +46,7 @@ class SqliteStore:
         self._on_commit = on_commit
         try:
             await self._commits.open()
-            await self._commits.submit(self._writer.bury)
+            await self._commits.submit(lambda _: self._writer.bury())
             self._readers.open()
         except BaseException:
             await self.close()
@@ -60,13 +60,13 @@ class SqliteStore:
 
     async def insert(self, order: Order, event: OrderEvent) -> Order:
         new = NewOrder(order, event)
-        written = await self._commits.submit(lambda connection: self._writer.insert(connection, new))
+        written = await self._commits.submit(lambda _: self._writer.insert(new))
         return order if type(written) is Written else written  # type: ignore[return-value]
 
     async def insert_many(self, items: Sequence[tuple[Order, OrderEvent]]) -> list[Order | Exception]:
         try:
             encoded = [NewOrder(order, event) for order, event in items]
-            written = await self._commits.submit(lambda connection: self._writer.insert_many(connection, encoded))
+            written = await self._commits.submit(lambda _: self._writer.insert_many(encoded))
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - one of them can't be stored: each finds out for itself
@@ -82,26 +82,26 @@ class SqliteStore:
             raise StoreError(f"order {change.order.id}: its version is not the number of its last event")
         state = records.encode_state(change.order)
         bodies = [records.encode(event.body) for event in events]
-        await self._commits.submit(lambda connection: self._writer.change(connection, change, state, bodies))
+        await self._commits.submit(lambda _: self._writer.change(change, state, bodies))
 
     async def register(self, worker: str) -> Lease:
         now_ms = self._now_ms()
-        epoch = await self._commits.submit(lambda connection: self._writer.register(connection, worker, now_ms))
+        epoch = await self._commits.submit(lambda _: self._writer.register(worker, now_ms))
         return Lease(worker, epoch)
 
     async def heartbeat(self, lease: Lease) -> None:
         now_ms = self._now_ms()
-        await self._commits.submit(lambda connection: self._writer.heartbeat(connection, lease.epoch, now_ms))
+        await self._commits.submit(lambda _: self._writer.heartbeat(lease.epoch, now_ms))
 
     async def reap(self, silent_ms: int) -> int:
         since_ms = self._now_ms() - silent_ms
-        return await self._commits.submit(lambda connection: self._writer.reap(connection, since_ms))
+        return await self._commits.submit(lambda _: self._writer.reap(since_ms))
 
     async def retire(self, lease: Lease) -> None:
-        await self._commits.submit(lambda connection: self._writer.retire(connection, lease.epoch))
+        await self._commits.submit(lambda _: self._writer.retire(lease.epoch))
 
     async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
-        rows = await self._commits.submit(lambda connection: self._writer.claim(connection, lease.epoch, now_ms, limit))
+        rows = await self._commits.submit(lambda _: self._writer.claim(lease.epoch, now_ms, limit))
         return [records.decode_order(*row) for row in rows]
 
     async def next_ready_ms(self) -> int | None:
@@ -131,7 +131,7 @@ class SqliteStore:
     async def stats(self, now_ms: int) -> StoreStats:
         found, counted = await self._read(sqlite_reads.stats, now_ms)
         if counted > MAX_COUNTED:
-            await self._commits.submit(lambda connection: self._writer.advance_watermark(connection, now_ms))
+            await self._commits.submit(lambda _: self._writer.advance_watermark(now_ms))
         return found
 
     async def last_sequence(self) -> int:
@@ -144,7 +144,9 @@ class SqliteStore:
         """On the writer thread."""
         prepare(self._path)
         self._lock.acquire()
-        return connect_writer(self._path)
+        connection = connect_writer(self._path)
+        self._writer.attach(connection)
+        return connection
 
     def _announce(self, results: list[Any]) -> None:
         """Tell the listener what has become durable, in sequence order."""

@@ -16,7 +16,7 @@ from fillwright.store.queries import Migration, migrations
 
 MIN_SQLITE = (3, 31, 0)
 BUSY_TIMEOUT_MS = 5_000
-CHECKPOINT_PAGES = 2_000
+CHECKPOINT_PAGES = 10_000
 """Pages of the write-ahead log after which the writer copies them into the file."""
 WRITER_CACHE_KIB = 16_384
 READER_CACHE_KIB = 4_096
@@ -71,7 +71,9 @@ def prepare(path: Path) -> None:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that commits durably: write-ahead log, synchronous FULL; the schema is up to date."""
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=CACHED_STATEMENTS)
+    connection = sqlite3.connect(
+        path, isolation_level=None, cached_statements=CACHED_STATEMENTS, check_same_thread=False
+    )
     try:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode = WAL")

@@ -3,40 +3,46 @@ INSERT INTO orders (
     id, account, client_order_id, wallet, input_mint, output_mint, dialect, priority, created_ms,
     status, version, ready_at_ms, ended_ms, accepted_sequence, state
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING;
 
 -- insert_event: Append to the log.
-INSERT INTO events (sequence, order_id, number, at_ms, kind, status, body)
-VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT));
+INSERT INTO events (sequence, order_seq, number, at_ms, kind, status, body)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- hot_row: What a compare-and-set looks at.
 SELECT seq, version, status, ready_at_ms, owner_epoch FROM orders WHERE id = ?;
 
 -- advance_order: A step that leaves the order where it is in the queue: touches no index.
+UPDATE orders SET status = ?, version = ?, state = ? WHERE seq = ?;
+
+-- route_order: Such a step that brings a route.
+UPDATE orders SET status = ?, version = ?, state = ?, routed_sequence = ? WHERE seq = ?;
+
+-- move_order: A step that also changes when it is due or whose it is.
+UPDATE orders SET status = ?, version = ?, state = ?, ready_at_ms = ?, owner_epoch = ? WHERE seq = ?;
+
+-- end_order: The last step: neither due nor, unless someone keeps it, in anybody's hands.
 UPDATE orders
-SET status = ?, version = ?, state = CAST(? AS TEXT), routed_sequence = coalesce(?, routed_sequence)
+SET status = ?, version = ?, state = ?, ended_ms = ?, ready_at_ms = NULL, owner_epoch = nullif(?, 0)
 WHERE seq = ?;
 
--- move_order: A step that also changes when it is due, whose it is, or that ends it.
-UPDATE orders
-SET status = ?, version = ?, state = CAST(? AS TEXT), routed_sequence = coalesce(?, routed_sequence),
-    ready_at_ms = ?, owner_epoch = ?, ended_ms = ?
-WHERE seq = ?;
+-- set_route: Where the log has the order's route.
+UPDATE orders SET routed_sequence = ? WHERE seq = ?;
 
 -- put_attempt: Add an attempt, or say how it is doing. The signed bytes never change.
 INSERT INTO attempts (
-    order_id, number, status, signature, raw, last_valid_block_height, limit_units, marker_seed, created_ms,
+    order_seq, number, status, signature, raw, last_valid_block_height, limit_units, marker_seed, created_ms,
     error, slot, fee_lamports
 )
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (order_id, number) DO UPDATE
+ON CONFLICT (order_seq, number) DO UPDATE
 SET status = excluded.status, error = excluded.error, slot = excluded.slot, fee_lamports = excluded.fee_lamports
 WHERE signature = excluded.signature AND raw = excluded.raw;
 
 -- insert_fill: Add a fill.
 INSERT INTO fills (
-    signature, order_id, attempt, amount_in, amount_out, fee_lamports, rent_lamports, slot, at_ms
+    signature, order_seq, attempt, amount_in, amount_out, fee_lamports, rent_lamports, slot, at_ms
 )
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
@@ -112,18 +118,22 @@ WHERE account = ? AND client_order_id = ?;
 SELECT id, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows;
 
 -- order_events: An order's events after a number.
-SELECT sequence, order_id, number, at_ms, status, body FROM events
-WHERE order_id = ? AND number > ? ORDER BY number LIMIT ?;
+SELECT e.sequence, o.id, e.number, e.at_ms, e.status, e.body
+FROM orders AS o JOIN events AS e ON e.order_seq = o.seq
+WHERE o.id = ? AND e.number > ? ORDER BY e.number LIMIT ?;
 
 -- all_events: The log after a sequence number.
-SELECT sequence, order_id, number, at_ms, status, body FROM events
-WHERE sequence > ? ORDER BY sequence LIMIT ?;
+SELECT e.sequence, o.id, e.number, e.at_ms, e.status, e.body
+FROM events AS e CROSS JOIN orders AS o ON o.seq = e.order_seq
+WHERE e.sequence > ? ORDER BY e.sequence LIMIT ?;
 
 -- attempts: An order's attempts.
-SELECT order_id, number, status, signature, raw, last_valid_block_height, limit_units, marker_seed, created_ms,
-    error, slot, fee_lamports
-FROM attempts WHERE order_id = ? ORDER BY number;
+SELECT o.id, a.number, a.status, a.signature, a.raw, a.last_valid_block_height, a.limit_units, a.marker_seed,
+    a.created_ms, a.error, a.slot, a.fee_lamports
+FROM orders AS o JOIN attempts AS a ON a.order_seq = o.seq
+WHERE o.id = ? ORDER BY a.number;
 
 -- fills: An order's fills.
-SELECT signature, order_id, attempt, amount_in, amount_out, fee_lamports, rent_lamports, slot, at_ms
-FROM fills WHERE order_id = ? ORDER BY at_ms, signature;
+SELECT f.signature, o.id, f.attempt, f.amount_in, f.amount_out, f.fee_lamports, f.rent_lamports, f.slot, f.at_ms
+FROM orders AS o JOIN fills AS f ON f.order_seq = o.seq
+WHERE o.id = ? ORDER BY f.at_ms, f.signature;

@@ -1,6 +1,6 @@
 -- Orders, their events, attempts and fills; workers' epochs; running totals.
 
--- One row per order, kept small because every transition rewrites it: what claims, lists and fences look at
+-- One row per order, kept small because every transition rewrites it (the other tables call it by `seq`): what claims, lists and fences look at
 -- stands in columns, the rest in `state` (JSON). The two large parts, the request and the chosen route, stay
 -- in the event that brought them: `accepted_sequence`, `routed_sequence`.
 CREATE TABLE orders (
@@ -43,18 +43,18 @@ CREATE INDEX orders_ended ON orders (account, status, id) WHERE ended_ms IS NOT 
 -- The log: never changed. `sequence` has no gaps.
 CREATE TABLE events (
     sequence INTEGER PRIMARY KEY,
-    order_id TEXT NOT NULL,
+    order_seq INTEGER NOT NULL,
     number INTEGER NOT NULL,
     at_ms INTEGER NOT NULL,
     kind TEXT NOT NULL,
     status TEXT NOT NULL,
     body TEXT NOT NULL,
-    UNIQUE (order_id, number)
+    UNIQUE (order_seq, number)
 );
 
 -- Signed transactions. Amounts that need 64 unsigned bits are decimal text.
 CREATE TABLE attempts (
-    order_id TEXT NOT NULL,
+    order_seq INTEGER NOT NULL,
     number INTEGER NOT NULL,
     status TEXT NOT NULL,
     signature TEXT NOT NULL UNIQUE,
@@ -66,15 +66,15 @@ CREATE TABLE attempts (
     error TEXT,
     slot INTEGER,
     fee_lamports INTEGER NOT NULL,
-    PRIMARY KEY (order_id, number)
+    PRIMARY KEY (order_seq, number)
 );
 
 -- At most one attempt of an order may be able to land.
-CREATE UNIQUE INDEX attempts_open ON attempts (order_id) WHERE status IN ('built', 'sent', 'landed');
+CREATE UNIQUE INDEX attempts_open ON attempts (order_seq) WHERE status IN ('built', 'sent', 'landed');
 
 CREATE TABLE fills (
     signature TEXT PRIMARY KEY,
-    order_id TEXT NOT NULL,
+    order_seq INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     amount_in TEXT NOT NULL,
     amount_out TEXT NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE fills (
     at_ms INTEGER NOT NULL
 );
 
-CREATE INDEX fills_by_order ON fills (order_id);
+CREATE INDEX fills_by_order ON fills (order_seq);
 
 -- Workers' lives. `heartbeat_ms` is on the store's own clock.
 CREATE TABLE epochs (

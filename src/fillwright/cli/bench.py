@@ -1,0 +1,64 @@
+"""`fillwright bench`: load a running engine and check every outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fillwright.cli.output import EXIT_REFUSED, emit
+from fillwright.load import Load, LoadReport, Percentiles, generate
+
+
+def bench(
+    url: Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL")] = "http://127.0.0.1:3000",
+    orders: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many orders to send.")] = 1_000,
+    clients: Annotated[int, typer.Option(min=1, max=10_000, help="Connections that send at the same time.")] = 10,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Orders a second (open loop).")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=100, help="Orders a request.")] = 1,
+    input_: Annotated[str, typer.Option("--input")] = "SOL",
+    output: Annotated[str, typer.Option("--output")] = "USDC",
+    amount: Annotated[str, typer.Option(help="Whole tokens of the input.")] = "0.001",
+    api_key: Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY")] = None,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Load the engine at URL with orders, watch their events, and check that nothing is lost, doubled or out of turn.
+
+    Orders are real for that engine: in paper mode they move paper balances, in live modes they move money.
+    """
+    load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key)
+    report = asyncio.run(generate(load))
+    emit(report, json, lambda: table(report))
+    if report.violations or report.rejected:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def table(report: LoadReport) -> RenderableType:
+    """The report for people."""
+    rates = Table(show_header=False, box=None, pad_edge=False)
+    rates.add_row("orders accepted", f"{report.orders:,}")
+    rates.add_row("accepted", f"{report.accepted_per_s:,.0f} /s")
+    rates.add_row("end to end", f"{report.orders_per_s:,.0f} /s")
+    rates.add_row("outcomes", ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()))
+    rates.add_row("rejected", ", ".join(f"{count:,} {code}" for code, count in report.rejected.items()) or "none")
+    latencies = Table("latency in ms", header_style="bold", pad_edge=False)
+    for column in ("p50", "p90", "p99", "max"):
+        latencies.add_column(column, justify="right")
+    for name, found in (
+        ("request → accepted", report.accept),
+        ("accepted → ended", report.end),
+        ("event → seen", report.lag),
+    ):
+        latencies.add_row(name, *_cells(found))
+    verdict = Text("every event seen once and in order", style="green")
+    if report.violations:
+        verdict = Text("\n".join(report.violations), style="bold red")
+    return Group(rates, latencies, verdict)
+
+
+def _cells(found: Percentiles) -> tuple[str, ...]:
+    return tuple(f"{value:,.2f}" for value in (found.p50_ms, found.p90_ms, found.p99_ms, found.max_ms))
