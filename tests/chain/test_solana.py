@@ -12,7 +12,7 @@ from tests.chain.world import Engine, LocalWorld, engine, sign
 from fillwright.chain.solana import Tip
 from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.domain.amounts import SwapMode
-from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
+from fillwright.domain.errors import BlockhashNotFound, ChainError, QuoteRefused, SimulationFailed
 from fillwright.domain.transactions import Commitment, LandedTransaction, SwapPlan
 
 POOLS = [
@@ -163,8 +163,8 @@ def test_a_simulation_that_gives_less_than_the_limit_is_refused() -> None:
             assert plan is not None
             impossible = replace(plan, legs=(replace(plan.legs[0], amount_out=plan.amount_out * 2),))
             impossible = replace(impossible, limit=plan.amount_out + 1)
+            message = await running.chain.build(impossible, await running.chain.latest_blockhash())
             with pytest.raises(SimulationFailed) as refused:
-                message = await running.chain.build(impossible, await running.chain.latest_blockhash())
                 await running.chain.simulate(message)
             assert refused.value.reason == "slippage_exceeded"
 
@@ -247,7 +247,8 @@ def test_expired_bytes_never_land_and_absence_can_be_proven() -> None:
             blockhash = await chain.latest_blockhash()
             signed = sign(await chain.build(plan, blockhash))
             world.local.advance(152)
-            await chain.send(signed.raw)
+            with pytest.raises(BlockhashNotFound):
+                await chain.send(signed.raw)
             world.local.advance(50)
             assert await chain.block_height(Commitment.FINALIZED) > blockhash.last_valid_block_height
             slot = await chain.slot(Commitment.FINALIZED)

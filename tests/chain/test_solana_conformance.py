@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from chain.conformance import ChainConformance, Harness
 from tests.chain.world import WALLET, LocalWorld, engine, sign
 
+from chain.conformance import ChainConformance, Harness, landed_of
 from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import AlreadyProcessed
 from fillwright.domain.transactions import Signed, SwapPlan
+from fillwright.localnet.faults import Faults
 
 
 class _Signer:
@@ -53,3 +55,17 @@ class TestSolanaChain(ChainConformance):
 
         async with engine(world) as running:
             yield _Harness(world, running.chain), pass_blocks  # type: ignore[misc]
+
+    def test_bytes_sent_twice_before_they_land_land_once(self, tmp_path: Path) -> None:
+        async def test(harness: Harness, pass_blocks: Callable[[int], Awaitable[None]]) -> None:
+            local = harness.world.local  # type: ignore[attr-defined]
+            local.dice.faults = Faults(delay_slots=1)
+            signed = sign(await harness.chain.build(harness.plan(marker=False), await harness.chain.latest_blockhash()))
+            for _ in range(20):
+                with suppress(AlreadyProcessed):
+                    await harness.chain.send(signed.raw)
+            await pass_blocks(2)
+            assert (await landed_of(harness, signed)).revert == ""
+            assert len(local.ledger) == 1
+
+        self.run(tmp_path, test)

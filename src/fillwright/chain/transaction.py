@@ -61,7 +61,10 @@ def plan_swaps(plan: SwapPlan) -> list[LegSwap]:
     _check_hops(plan, hops)
     swaps: list[LegSwap] = []
     for number, legs in enumerate(hops):
-        total = plan.limit if number == len(hops) - 1 else sum(leg.amount_in for leg in hops[number + 1])
+        last = number == len(hops) - 1
+        total = plan.limit if last else sum(leg.amount_in for leg in hops[number + 1])
+        if not last and total > sum(leg.amount_out for leg in legs):
+            raise ChainError("a hop spends more than the one before yields", code="plan_unsupported")
         swaps += _parallel(plan.mode, legs, total)
     return swaps
 

@@ -169,7 +169,9 @@ class Methods:
         except Rejected as error:
             raise RpcFault(INVALID_PARAMS, error.message) from error
         if not self._chain.is_blockhash_valid(str(transaction.message.recent_blockhash)):
-            raise RpcFault(PREFLIGHT, "Transaction simulation failed: Blockhash not found", {"err": "BlockhashNotFound"})
+            raise RpcFault(
+                PREFLIGHT, "Transaction simulation failed: Blockhash not found", {"err": "BlockhashNotFound"}
+            )
         if str(transaction.signatures[0]) in self._chain.ledger:
             raise RpcFault(PREFLIGHT, "This transaction has already been processed", {"err": "AlreadyProcessed"})
 
