@@ -8,16 +8,22 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.chain.world import Engine, LocalWorld, engine, sign, until
 
 from fillwright.chain.accounts import AccountBook
 from fillwright.chain.discover import MINTS_AT, discover_mint, discover_pair
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
+from fillwright.chain.sender import NodeSender, Senders
+from fillwright.chain.solana import SolanaChain
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Account, Address
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import ChainError
 from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.market.drift import DriftPolicy, DriftSentinel
+from fillwright.venues.registry import VENUES
+from fillwright.venues.venue import Pool, Swap
 
 CPMM, DLMM, V4 = "raydium_cpmm/FRESH_SOL-SPL", "meteora_dlmm/SYN_gaps_many-arrays", "raydium_amm_v4/SYN_SOL-6_fee25"
 NOT_A_POOL = Address("So11111111111111111111111111111111111111112")
@@ -236,3 +242,51 @@ def test_a_late_notification_of_a_finished_slot_is_visible_at_once() -> None:
     assert book.settled == {A: state(1)}
     book.forget(A)
     assert book.settled == {}
+
+
+def test_a_simulation_that_differs_counts_as_drift_only_while_the_pool_is_what_was_quoted() -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM)
+        (address,) = world.held
+        sentinel = DriftSentinel(DriftPolicy(strikes=1))
+        settings = FeedSettings(poll_s=1_000.0, stale_after_s=1_000.0)
+        async with (
+            engine(world) as running,
+            feed(running, stream=False, settings=settings, sentinel=sentinel) as following,
+        ):
+            chain = SolanaChain(
+                rpc=running.rpc, senders=Senders([NodeSender(running.rpc, running.rpc.endpoints[0])]),
+                clock=SystemClock(), wallet=world.wallet, market=following.current, sentinel=sentinel,
+                reread=following.reread,
+            )  # fmt: skip
+            pool = world.pool(address)
+            plan = world.plan([(address, pool.mints[0], 100_000_000)])
+            await trade(running, address)
+            # The feed has not heard of the trade: the outcome differs, but not by the pool's fault.
+            await chain.simulate(await chain.build(plan, await chain.latest_blockhash()))
+            assert not sentinel.quarantined
+            # Now the pool is current, and its fee has been raised behind a changed rule.
+            plan = world.plan([(address, pool.mints[0], 100_000_000)])
+            lying = plan.amount_out * 100 // 99
+            following._followed[address].pool = replace(  # what our maths would say, had it missed a fee
+                following.current().pools[address], trade_fee_rate=1
+            )
+            quoted = following.current()
+            predicted = VENUES["raydium_cpmm"].quote(
+                quoted.pools[address], Swap(pool.mints[0], SwapMode.EXACT_IN, 100_000_000), quoted.clock
+            )
+            wrong = replace(plan, amount_out=predicted.amount_out, limit=1)
+            assert plan.amount_out < predicted.amount_out < lying
+            chain._reread = _always(quoted.pools[address])
+            await chain.simulate(await chain.build(wrong, await chain.latest_blockhash()))
+            assert address in sentinel.quarantined
+            assert not following.current().pools
+
+    asyncio.run(run())
+
+
+def _always(pool: Pool) -> Any:
+    async def reread(address: Address) -> Pool:
+        return pool
+
+    return reread

@@ -239,6 +239,7 @@ async def check(engine: LiveEngine, orders: list[Order], sol: int, tokens: dict[
     assert world.sol() - sol == sol_change, "I5"
     for mint, before in tokens.items():
         assert world.tokens(mint) - before == token_changes[mint], "I5"
+    sys.stderr.write(f"{Counter(order.error.code for order in orders if order.error is not None)}\n")
     return Counter(order.status for order in orders)
 
 
@@ -249,8 +250,7 @@ async def run_orders(folder: Path, faults: Faults, *, kills: bool) -> Counter[Or
         sol = world.sol()
         mints = {mint for address in world.held for mint in world.pool(address).mints if mint != WRAPPED_SOL}
         tokens = {mint: world.tokens(mint) for mint in mints}
-        if faults.competitor:
-            Competitor(world.local, world.held, SEED)
+        competitor = Competitor(world.local, world.held, SEED) if faults.competitor else None
         await engine.start_worker()
         orders = [await engine.intake.submit(order_of(world, number, draw)) for number in range(ORDERS)]
         killer = asyncio.create_task(_kill(engine, draw)) if kills else None
@@ -260,6 +260,9 @@ async def run_orders(folder: Path, faults: Faults, *, kills: bool) -> Counter[Or
             if killer is not None:
                 killer.cancel()
                 await asyncio.gather(killer, return_exceptions=True)
+        if competitor is not None:
+            others = [each for each in world.local.ledger.values() if each.keys[0] == str(competitor.wallet)]
+            assert any(each.error is None for each in others)
         return await check(engine, ended, sol, tokens)
 
 
@@ -279,6 +282,7 @@ def test_on_a_quiet_chain_every_order_of_every_venue_is_confirmed(tmp_path: Path
 @pytest.mark.timeout(180 + 2 * ORDERS)
 def test_under_faults_and_kills_each_order_lands_at_most_once_and_the_books_are_exact(tmp_path: Path) -> None:
     outcomes = asyncio.run(run_orders(tmp_path, HOSTILE, kills=True))
+    assert set(outcomes) <= {OrderStatus.CONFIRMED, OrderStatus.FAILED}
     sys.stderr.write(f"{ORDERS} orders under faults and kills: {dict(outcomes)}\n")
     assert OrderStatus.NEEDS_REVIEW not in outcomes
     assert outcomes[OrderStatus.CONFIRMED] > 0

@@ -145,7 +145,21 @@ class LiveMarketFeed:
         ]
         if behind:
             await self._resolve(behind)
-        return self.current()
+        snapshot = self.current()
+        if not snapshot.of_pair(input_mint, output_mint):
+            now_s = self._clock.monotonic_s()
+            known = [each for each in self._followed.values() if each.pool is not None and pair == set(each.pool.mints)]
+            if any(self._is_stale(each, now_s) for each in known):
+                raise ChainError("every pool of the pair is stale", code="market_stale")
+        return snapshot
+
+    async def reread(self, address: Address) -> Pool | None:
+        """The pool as the chain has it now, read for this question. Raises ChainError."""
+        followed = self._followed.get(address)
+        if followed is None:
+            return None
+        await self._resolve([followed])
+        return followed.pool
 
     def freshness_s(self, address: Address) -> float:
         """For how long a pool's accounts have not been known to be current; 0.0 while they are followed."""

@@ -143,6 +143,7 @@ async def open_live(
             tip=config.tip,
             lookup_tables=config.lookup_tables,
             sentinel=sentinel,
+            reread=feed.reread,
         )
         witness = None
         if config.witness is not None:

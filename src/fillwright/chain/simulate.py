@@ -15,6 +15,7 @@ from solders.message import from_bytes_versioned
 from solders.pubkey import Pubkey
 
 from fillwright.chain.landed import Parsed, movements, parse
+from fillwright.chain.lookup import LookupTables
 from fillwright.chain.messages import AccountJson, InContext, Meta, SimulationJson, TokenBalance, UiAmount
 from fillwright.chain.programs import TOKEN, TOKEN_2022
 from fillwright.chain.reverts import explain
@@ -40,30 +41,22 @@ class Outcome(msgspec.Struct, frozen=True):
 class Simulator:
     """Runs unsigned messages of one wallet on a node, as the chain stands at `processed`."""
 
-    def __init__(self, rpc: Rpc, wallet: Pubkey) -> None:
+    def __init__(self, rpc: Rpc, tables: LookupTables) -> None:
         self._rpc = rpc
-        self._wallet = wallet
+        self._tables = tables
 
     async def run(self, message: bytes) -> Outcome:
         """Raises BlockhashNotFound where the message's blockhash is unknown to the node, and ChainError."""
         raw = _NO_SIGNATURE + message
-        try:
-            tables = getattr(from_bytes_versioned(message), "address_table_lookups", [])
-        except (BincodeError, ValueError) as error:
-            raise ChainError("a message that can't be read", code="transaction_unreadable") from error
+        parsed = parse(raw, await self._looked_up(message))
+        own = self._own_accounts(parsed)
         options: dict[str, object] = {"encoding": "base64", "commitment": "processed", "sigVerify": False}
-        parsed = None if tables else parse(raw, ())
-        own = self._own_accounts(parsed) if parsed is not None else []
-        if own:
-            options["accounts"] = {"encoding": "base64", "addresses": own}
+        options["accounts"] = {"encoding": "base64", "addresses": own}
         params = [pybase64.b64encode(raw).decode(), options]
         answer = await self._rpc.call("simulateTransaction", params, InContext[_Simulated])
         result = answer.value
         if result.err == "BlockhashNotFound":
             raise BlockhashNotFound("the node does not know the blockhash")
-        loaded = result.loaded_addresses
-        if parsed is None:
-            parsed = parse(raw, () if loaded is None else (*loaded.writable, *loaded.readonly))
         revert, detail = explain(result.err, parsed.program_ids, result.logs or (), parsed.marker is not None)
         units = result.units_consumed or 0
         if revert:
@@ -71,6 +64,18 @@ class Simulator:
         meta = _meta(result) or await self._meta_from_accounts(parsed, own, result)
         amount_in, amount_out, _ = movements(parsed, meta, parsed.tips_lamports())
         return Outcome("", "", amount_in, amount_out, units, answer.context.slot)
+
+    async def _looked_up(self, message: bytes) -> list[str]:
+        """The message's looked-up addresses, writable ones first. Raises ChainError."""
+        try:
+            lookups = getattr(from_bytes_versioned(message), "address_table_lookups", [])
+            tables = await self._tables.get([lookup.account_key for lookup in lookups]) if lookups else []
+            held = [(lookup, table.addresses) for lookup, table in zip(lookups, tables, strict=True)]
+            writable = [addresses[index] for lookup, addresses in held for index in lookup.writable_indexes]
+            readonly = [addresses[index] for lookup, addresses in held for index in lookup.readonly_indexes]
+        except (BincodeError, ValueError, IndexError) as error:
+            raise ChainError("a message that can't be read", code="transaction_unreadable") from error
+        return [str(address) for address in (*writable, *readonly)]
 
     def _own_accounts(self, parsed: Parsed) -> list[str]:
         """The wallet and every account of it that the transaction can change, in the order of the message."""

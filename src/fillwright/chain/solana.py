@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -35,7 +35,7 @@ from fillwright.chain.sender import Senders
 from fillwright.chain.simulate import Simulator
 from fillwright.chain.stream import Stream
 from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
-from fillwright.domain.accounts import Mint
+from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
 from fillwright.domain.transactions import (
@@ -50,7 +50,7 @@ from fillwright.domain.transactions import (
 from fillwright.market.drift import DriftSentinel
 from fillwright.market.snapshot import Snapshot, venue_for
 from fillwright.ports import Clock
-from fillwright.venues.venue import Swap
+from fillwright.venues.venue import Pool, Swap
 
 MAX_BUILT = 4_096
 """Messages whose plan is remembered between build and simulate."""
@@ -63,6 +63,8 @@ _MARGIN_PERCENT = 130
 """Compute units asked for, against those that the simulation used: the price may move meanwhile."""
 
 Market = Callable[[], Snapshot]
+Reread = Callable[[Address], Awaitable[Pool | None]]
+"""A pool as the chain has it at this moment. Raises ChainError."""
 _UnitsKey = tuple[tuple[str, str], ...]
 
 
@@ -89,6 +91,7 @@ class SolanaChain:
         tip: Tip | None = None,
         lookup_tables: Sequence[str] = (),
         sentinel: DriftSentinel | None = None,
+        reread: Reread | None = None,
     ) -> None:
         self._rpc = rpc
         self._senders = senders
@@ -101,7 +104,8 @@ class SolanaChain:
         self._tables = LookupTables(rpc)
         self._table_keys = [Pubkey.from_string(key) for key in lookup_tables]
         self._sentinel = sentinel
-        self._simulator = Simulator(rpc, self._wallet)
+        self._reread = reread
+        self._simulator = Simulator(rpc, self._tables)
         self._token_programs: dict[Mint, Pubkey] = {}
         self._marker_rent: int | None = None
         self._built: OrderedDict[bytes, tuple[SwapPlan, _UnitsKey]] = OrderedDict()
@@ -158,12 +162,13 @@ class SolanaChain:
         if known is not None:
             plan, key = known
             self._learn_units(key, outcome.units)
-            self._compare(plan, outcome.amount_in, outcome.amount_out)
+            await self._compare(plan, outcome.amount_in, outcome.amount_out)
             _check_against(plan, outcome.amount_in, outcome.amount_out)
         return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
 
-    def _compare(self, plan: SwapPlan, amount_in: int, amount_out: int) -> None:
-        """Tell the sentinel, where one pool alone explains the outcome and would still be quoted as it was."""
+    async def _compare(self, plan: SwapPlan, amount_in: int, amount_out: int) -> None:
+        """Tell the sentinel, where one pool alone explains the outcome. A difference counts only when the pool, read
+        again after the simulation, is still the one that was quoted: nobody has traded in between."""
         if self._sentinel is None or len(plan.legs) != 1:
             return
         leg, snapshot = plan.legs[0], self._market()
@@ -180,9 +185,17 @@ class SolanaChain:
         if predicted != planned:
             return  # somebody has traded in between
         actual = amount_out if exact_in else amount_in
+        if actual != predicted and not await self._is_unchanged(pool):
+            return
         drift = self._sentinel.observe(leg.pool, predicted=predicted, actual=actual, source="a simulation")
         if drift is not None:
             observe.pool_quarantined(drift.pool, drift.detail)
+
+    async def _is_unchanged(self, pool: Pool) -> bool:
+        try:
+            return self._reread is not None and await self._reread(pool.address) == pool
+        except ChainError:
+            return False
 
     async def send(self, raw: bytes) -> None:
         await self._senders.send(raw)
