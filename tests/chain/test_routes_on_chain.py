@@ -23,10 +23,11 @@ from fillwright.chain.solana import SolanaChain
 from fillwright.chain.sweep import existing_markers, sweep_messages
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import WRAPPED_SOL, Mint
-from fillwright.domain.errors import ChainError
+from fillwright.domain.errors import ChainError, SimulationFailed
 from fillwright.domain.transactions import Commitment, SwapPlan
 from fillwright.localnet.chain import LocalChain
 from fillwright.localnet.server import LocalNode
+from fillwright.market.guards import GuardPolicy
 
 CPMM, DAMM2, V4 = (
     "raydium_cpmm/FRESH_SOL-SPL",
@@ -192,5 +193,20 @@ def test_a_null_from_a_node_that_lags_is_no_answer() -> None:
             slot = world.local.slot_at("finalized")
             with pytest.raises(ChainError):
                 await rpc.ask_one(rpc.endpoints[1], "getAccountInfo", [world.wallet, {"minContextSlot": slot}], dict)
+
+    asyncio.run(run())
+
+
+def test_a_pool_too_thin_for_the_guards_is_not_traded() -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM)
+        (address,) = world.held
+        guards = GuardPolicy(min_depth={Mint(WRAPPED_SOL): 2**62})
+        async with engine(world, guards=guards) as running:
+            plan = world.plan([(address, Mint(WRAPPED_SOL), 10_000_000)])
+            blockhash = await running.chain.latest_blockhash()
+            with pytest.raises(SimulationFailed) as refused:
+                await running.chain.build(plan, blockhash)
+            assert refused.value.reason == "pool_refused"
 
     asyncio.run(run())

@@ -144,6 +144,7 @@ async def open_live(
             lookup_tables=config.lookup_tables,
             sentinel=sentinel,
             reread=feed.reread,
+            guards=config.guards,
         )
         witness = None
         if config.witness is not None:

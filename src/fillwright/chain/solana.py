@@ -48,6 +48,7 @@ from fillwright.domain.transactions import (
     SwapPlan,
 )
 from fillwright.market.drift import DriftSentinel
+from fillwright.market.guards import GuardPolicy, judge_price
 from fillwright.market.snapshot import Snapshot, venue_for
 from fillwright.ports import Clock
 from fillwright.venues.venue import Pool, Swap
@@ -92,6 +93,7 @@ class SolanaChain:
         lookup_tables: Sequence[str] = (),
         sentinel: DriftSentinel | None = None,
         reread: Reread | None = None,
+        guards: GuardPolicy | None = None,
     ) -> None:
         self._rpc = rpc
         self._senders = senders
@@ -105,6 +107,7 @@ class SolanaChain:
         self._table_keys = [Pubkey.from_string(key) for key in lookup_tables]
         self._sentinel = sentinel
         self._reread = reread
+        self._guards = guards
         self._simulator = Simulator(rpc, self._tables)
         self._token_programs: dict[Mint, Pubkey] = {}
         self._marker_rent: int | None = None
@@ -129,8 +132,9 @@ class SolanaChain:
 
     async def build(self, plan: SwapPlan, blockhash: Blockhash) -> bytes:
         """As the port says. Raises ChainError `transaction_too_large`, `too_many_locks`, `plan_unsupported`,
-        `pool_gone`, `mint_unknown`; SimulationFailed where a venue can't build the swap."""
+        `pool_gone`, `mint_unknown`; SimulationFailed where a price guard or a venue refuses the swap."""
         snapshot = self._market()
+        self._check_prices(plan, snapshot)
         token_programs = await self._programs_of(plan)
         tables = await self._tables.get(self._table_keys) if self._table_keys else []
         key = tuple((leg.pool, leg.input_mint) for leg in plan.legs)
@@ -165,6 +169,16 @@ class SolanaChain:
             await self._compare(plan, outcome.amount_in, outcome.amount_out)
             _check_against(plan, outcome.amount_in, outcome.amount_out)
         return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
+
+    def _check_prices(self, plan: SwapPlan, snapshot: Snapshot) -> None:
+        """Raises SimulationFailed where a leg's pool is too far from the others, or too thin."""
+        if self._guards is None:
+            return
+        for leg in plan.legs:
+            pool = snapshot.pools.get(leg.pool)
+            why = "" if pool is None else judge_price(snapshot, pool, leg.input_mint, self._guards)
+            if why:
+                raise SimulationFailed(f"pool {leg.pool}: {why}", reason=RevertReason.POOL_REFUSED)
 
     async def _compare(self, plan: SwapPlan, amount_in: int, amount_out: int) -> None:
         """Tell the sentinel, where one pool alone explains the outcome. A difference counts only when the pool, read

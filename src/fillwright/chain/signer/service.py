@@ -163,7 +163,7 @@ class SignerServer:
         self._path = path
         self._peer_uid = peer_uid or _peer_uid
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def open(self) -> None:
         """Listen. Raises ConfigError where another signer is listening there."""
@@ -182,8 +182,9 @@ class SignerServer:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._clients:
-            task.cancel()
+        for writer in self._clients.values():
+            # Its task ends by itself at the end of the stream.
+            writer.close()
         await asyncio.gather(*self._clients, return_exceptions=True)
         if self._server is not None:
             await self._server.wait_closed()
@@ -193,7 +194,7 @@ class SignerServer:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a connection is served by a task")
-        self._clients.add(task)
+        self._clients[task] = writer
         try:
             peer = writer.get_extra_info("socket")
             if len(self._clients) > MAX_CLIENTS or self._peer_uid(peer) != os.getuid():
@@ -205,7 +206,7 @@ class SignerServer:
         except (asyncio.IncompleteReadError, ConnectionError, FrameTooLong):
             return
         finally:
-            self._clients.discard(task)
+            self._clients.pop(task, None)
             writer.close()
 
 
