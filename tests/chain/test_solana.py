@@ -122,37 +122,34 @@ def test_a_second_transaction_of_an_order_fails_on_its_marker() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("mode", list(SwapMode))
 @pytest.mark.parametrize("name", POOLS)
-def test_a_limit_that_can_not_be_met_is_told_as_slippage(name: str) -> None:
+def test_a_limit_that_can_not_be_met_is_told_as_slippage(name: str, mode: SwapMode) -> None:
     async def run() -> None:
         world = LocalWorld(name)
-        plan = first_quotable(world, 1, SwapMode.EXACT_IN) or first_quotable(world, 0, SwapMode.EXACT_IN)
-        assert plan is not None
+        plan = first_quotable(world, 1, mode) or first_quotable(world, 0, mode)
+        if plan is None:
+            pytest.skip("the pool has no such swap")
+        # DAMM v1 compares before its vault rounds: a share's worth beyond the quote may still pass.
+        limit = plan.amount_out + 1_000 if mode is SwapMode.EXACT_IN else plan.amount_in - 1
         async with engine(world) as running:
             chain = running.chain
-            ((address, _),) = world.snapshot().pools.items()
-            signed = sign(await chain.build(replace(plan, limit=plan.amount_out), await chain.latest_blockhash()))
-            # Somebody else trades first.
-            scale = next((k for k in (100, 30, 10, 3, 1) if quotes(world, address, plan, plan.amount_in * k)), 0)
-            other = world.plan([(address, plan.input_mint, plan.amount_in * scale)], marker_seed="c" * 32)
-            await chain.send(sign(await chain.build(other, await chain.latest_blockhash())).raw)
-            if quotes(world, address, plan, plan.amount_in, plan.amount_out):
-                pytest.skip("so small a trade does not move this pool's price")
+            message = await chain.build(replace(plan, limit=limit), await chain.latest_blockhash())
+            with pytest.raises(SimulationFailed) as refused:
+                await chain.simulate(message)
+            # Wrapped SOL of less than what is spent runs out before the program looks at its limit.
+            short = mode is SwapMode.EXACT_OUT and plan.input_mint == WRAPPED_SOL
+            reasons = {"slippage_exceeded", "insufficient_funds"} if short else {"slippage_exceeded"}
+            assert refused.value.reason in reasons, refused.value.message
+            signed = sign(message)
             await chain.send(signed.raw)
             world.local.advance(40)
             landed = await chain.transaction(signed.signature)
             assert landed is not None
-            assert landed.revert == "slippage_exceeded", landed.detail
+            assert landed.revert == refused.value.reason
             assert (landed.amount_in, landed.amount_out, landed.rent_lamports) == (0, 0, 0)
 
     asyncio.run(run())
-
-
-def quotes(world: LocalWorld, address: Any, plan: SwapPlan, amount: int, least: int = 0) -> bool:
-    try:
-        return world.plan([(address, plan.input_mint, amount)]).amount_out >= least
-    except QuoteRefused:
-        return False
 
 
 def test_a_simulation_that_gives_less_than_the_limit_is_refused() -> None:
