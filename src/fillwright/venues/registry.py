@@ -7,17 +7,15 @@ from importlib import import_module
 from fillwright.domain.accounts import Account
 from fillwright.venues.venue import AnyVenue, Registry
 
-_FOLDERS = (
+FOLDERS = (
     "raydium_amm_v4",
     "raydium_clmm",
     "raydium_cpmm",
-    "raydium_clmm",
-    "meteora_dlmm",
     "meteora_damm_v1",
     "meteora_damm_v2",
 )
 
-VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in _FOLDERS}
+VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in FOLDERS}
 """One instance of each, by its folder's name."""
 
 
