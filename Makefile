@@ -9,7 +9,7 @@ SEEDS ?= 500
 .PHONY: help setup demo run test simulate check lint bench build clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml
 	@echo "setting up $(VENV) (once)"
@@ -52,6 +52,8 @@ bench: $(VENV)/.dev ## Every benchmark, each figure beside its goal and a baseli
 
 build: $(VENV)/.dev ## Source archive and wheel into dist/
 	@$(BIN)/python -m hatchling build
+
+include compat.mk
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -76,6 +76,9 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
     """An engine that serves. On leaving: stop accepting, finish what is in flight within the limit, close."""
     if settings.mode is not Mode.PAPER:
         raise ConfigError(f"mode {settings.mode} is not available in this version")
+    for name in ("database_url", "redis_url"):
+        if getattr(settings, name) is not None:
+            observe.settings_warned(f"{name} is set, but serve keeps everything in {settings.data_dir}")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as opened:
         clock, bus = SystemClock(), MemoryBus()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fillwright.cli.output import console, errors, is_pretty
-from fillwright.config.sources import Loaded, effective, load
+
+if TYPE_CHECKING:
+    from fillwright.config.sources import Loaded
 
 
 def show(
@@ -19,6 +21,8 @@ def show(
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not a default.")] = False,
 ) -> None:
     """Show each setting in effect and where it came from; secrets are masked."""
+    from fillwright.config.sources import effective, load
+
     loaded = load({})
     settings = [one for one in effective(loaded) if not changed or one.source != "default"]
     if is_pretty(json):

@@ -88,7 +88,9 @@ class SocketEndpoint:
             await send({"type": "websocket.accept"})
             await socket.run(receive)
         finally:
-            self._hub.leave(socket, "ws", socket.targets, dropped=socket.dropped)
+            if socket.dropped:
+                self._hub.note_dropped("ws")
+            self._hub.leave(socket, "ws", socket.targets)
 
 
 class _Track:
