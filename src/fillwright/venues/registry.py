@@ -13,7 +13,6 @@ FOLDERS = (
     "raydium_cpmm",
     "meteora_damm_v1",
     "meteora_damm_v2",
-    "meteora_dlmm",
 )
 
 VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in FOLDERS}
