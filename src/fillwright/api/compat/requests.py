@@ -47,6 +47,9 @@ def spec_of(fields: Fields, dialect: Dialect, services: Services, account: str, 
         limit=limit,
         hold=hold,
         marker=services.settings.use_marker,
+        # These dialects name one DEX for an order, with its fee.
+        max_legs=1,
+        max_hops=1,
         dialect=dialect.id,
         dialect_fields=_echoes(fields, dialect, (source, target), tolerance),
     )
