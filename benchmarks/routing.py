@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, pairwise, product
 from math import exp, inf, log
 from random import Random
-from time import perf_counter
+from time import perf_counter, process_time
 
 import cvxpy
 
@@ -294,7 +294,8 @@ def plans_over(sides: Callable[[str, str], list[Side]], chosen: Sequence[tuple[s
 
 def goal_4(cases: int) -> None:
     print("4. never below the best single pool, net, in exact integers: zero violations")
-    draw, router, violations, routed, refused, slowest = Random(9), Router(), 0, 0, 0, 0.0
+    draw, router, violations, routed, refused = Random(9), Router(), 0, 0, 0
+    times: list[float] = []
     per_market = 25
     for number in range(cases // per_market):
         snapshot = direct_market(number, draw.randrange(1, 9), noise=draw.choice((0.0, 0.001, 0.02)))
@@ -305,16 +306,18 @@ def goal_4(cases: int) -> None:
             amount = draw.choice((draw.randrange(1, 100), int(10 ** draw.uniform(1, 19.2)), U64_MAX))
             terms = draw.choice((FREE, RoutingTerms(), RoutingTerms(lookup_tables=True)))
             spec = order(source, target, amount, mode)
-            started = perf_counter()
+            # Of the processor: a hundred thousand wall times tell of the machine's other work.
+            started = process_time()
             decision = router.decide(spec, snapshot, terms)
-            slowest = max(slowest, perf_counter() - started)
+            times.append(process_time() - started)
             routed += decision.route is not None
             refused += decision.route is None
             violations += violated(spec, snapshot, decision, terms)
     promise(violations == 0, f"{violations} routes below the best single pool")
     print(
         f"  {cases:,} cases: {violations} violations, {routed:,} routed, {refused:,} refused with a reason; "
-        f"slowest {slowest * 1e3:.0f} ms"
+        f"p50 {quantile(times, 0.5) * 1e3:.2f} ms, p99 {quantile(times, 0.99) * 1e3:.1f} ms, "
+        f"slowest {max(times) * 1e3:.0f} ms of processor time"
     )
 
 
