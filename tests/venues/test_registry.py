@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import fillwright.venues
-from fillwright.venues.registry import VENUES
+from fillwright.venues.registry import FOLDERS, VENUES
 
 
 def test_every_venue_folder_is_registered() -> None:
@@ -13,5 +13,5 @@ def test_every_venue_folder_is_registered() -> None:
     folders = {path.parent.name for path in root.glob("*/program.py")} | {
         path.name for path in root.iterdir() if path.is_dir() and (path / "__init__.py").exists()
     }
-    assert set(VENUES) == folders
-    assert all(venue.id == name for name, venue in VENUES.items())
+    assert set(FOLDERS) == folders
+    assert all(VENUES[name].id == name for name in FOLDERS)
