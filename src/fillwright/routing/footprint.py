@@ -34,7 +34,7 @@ LEG_COMPUTE_UNITS = {
     "meteora_damm_v2": 80_000,
 }
 """Budgets, on the safe side of what a swap of a usual size uses."""
-MAX_LOADS = 200_000
+MAX_LOADS = 20_000
 """Directions remembered before all are forgotten."""
 OTHER_LEG_COMPUTE_UNITS = 300_000
 BASE_COMPUTE_UNITS = 60_000

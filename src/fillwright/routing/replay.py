@@ -100,7 +100,7 @@ def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
 
 
 def replay(spec: OrderSpec, stored: bytes) -> Decision:
-    """The decision once more. Raises StoreError `replay_unreadable` for bytes that are no record."""
+    """The decision once more. Raises StoreError `store_record_unreadable` for bytes that are no record."""
     kept = _read(stored)
     pools = [_pool(one) for one in kept.pools]
     snapshot = Snapshot(kept.clock, {pool.address: pool for pool in pools}, index_pairs(pools))
@@ -153,4 +153,4 @@ def _read(stored: bytes) -> _Record:
 
 
 def _unreadable(why: str) -> StoreError:
-    return StoreError(f"this routing record can't be read: {why}", code="replay_unreadable")
+    return StoreError(f"this routing record can't be read: {why}", code="store_record_unreadable")
