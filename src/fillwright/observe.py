@@ -376,3 +376,13 @@ def stream_fault(code: str) -> None:
     """The streams' source failed or fell behind; they catch up from the store."""
     _faults.labels("streams").inc()
     _log.warning("stream fault", code=code)
+
+
+def feed_behind(code: str) -> None:
+    """The live market could not be read; pools grow stale until it can."""
+    _log.warning("market feed behind", code=code)
+
+
+def pool_quarantined(pool: str, detail: str) -> None:
+    """A pool did not do what it was quoted to do, again; it is quoted no more until it is released."""
+    _log.error("pool quarantined", pool=pool, detail=detail)

@@ -10,6 +10,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import StoreError
 from fillwright.paper.generator import coins, market
 from fillwright.routing.replay import decide_recorded, replay
+from fillwright.routing.route import Router
 from routing.cases import amount_of, order
 
 SNAPSHOT = market(12, 250)
@@ -22,7 +23,7 @@ def test_a_replay_is_the_decision(seed: int) -> None:
     source, target = draw.sample(HELD[:12], 2)
     mode = draw.choice(tuple(SwapMode))
     spec = order(source.mint, target.mint, amount_of(source, 10 ** draw.uniform(0, 5)), mode)
-    decision, stored = decide_recorded(spec, SNAPSHOT)
+    decision, stored = decide_recorded(Router(), spec, SNAPSHOT)
     assert replay(spec, stored) == decision
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
-from tests.venues.conformance import Sample, named_accounts, samples
+from tests.venues.conformance import REAL_VENUES, Sample, named_accounts, samples
 
 from fillwright.domain.accounts import Account
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.errors import PoolRefused, QuoteRefused
-from fillwright.venues.registry import VENUES, venue_of
+from fillwright.venues.registry import venue_of
 from fillwright.venues.venue import Swap, SwapAccounts
 
 SAMPLES = samples()
@@ -25,7 +25,7 @@ amounts = st.one_of(st.floats(0, 19.2).map(lambda exponent: max(1, int(10**expon
 modes = st.sampled_from(SwapMode)
 
 
-@pytest.mark.parametrize("venue", VENUES.values(), ids=lambda venue: venue.id)
+@pytest.mark.parametrize("venue", REAL_VENUES, ids=lambda venue: venue.id)
 def test_a_venue_has_a_pool_that_trades_both_ways(venue: object) -> None:
     def trades(sample: Sample) -> bool:
         return all(any(sample.quote(mint, 10**digits) for digits in range(12)) for mint in sample.pool.mints)
@@ -36,7 +36,7 @@ def test_a_venue_has_a_pool_that_trades_both_ways(venue: object) -> None:
 @every_pool
 def test_a_pool_is_recognised_by_its_own_venue_only(sample: Sample) -> None:
     assert venue_of(sample.accounts[sample.address]) is sample.venue
-    for venue in VENUES.values():
+    for venue in REAL_VENUES:
         if venue is not sample.venue and venue.program_id != sample.venue.program_id:
             assert venue_of(Account(venue.program_id, sample.accounts[sample.address].data)) is not sample.venue
 

@@ -20,7 +20,7 @@ from fillwright.market.snapshot import Snapshot, index_pairs
 from fillwright.routing.book import Book
 from fillwright.routing.field import Field
 from fillwright.routing.paths import Path
-from fillwright.routing.route import ROUTER, Decision, Router
+from fillwright.routing.route import Decision, Router
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 from fillwright.venues.meteora_damm_v1.layout import DammV1Pool
 from fillwright.venues.meteora_damm_v2.layout import DammV2Pool
@@ -71,10 +71,12 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Record)
 
 
-def decide_recorded(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> tuple[Decision, bytes]:
-    """As `route.decide`, with the bytes that `replay` needs to take the decision again."""
-    field = ROUTER.field(spec, snapshot, terms)
-    return ROUTER.decide_on(spec, field, snapshot, terms), record(field, snapshot, terms)
+def decide_recorded(
+    router: Router, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS
+) -> tuple[Decision, bytes]:
+    """As `Router.decide`, with the bytes that `replay` needs to take the decision again."""
+    field = router.field(spec, snapshot, terms)
+    return router.decide_on(spec, field, snapshot, terms), record(field, snapshot, terms)
 
 
 def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:

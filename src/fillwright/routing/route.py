@@ -102,13 +102,9 @@ class Router:
         return decision
 
 
-ROUTER = Router()
-"""The process's own: what `decide` remembers."""
-
-
 def decide(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
-    """Route `spec` over `snapshot`, remembering curves for the next call."""
-    return ROUTER.decide(spec, snapshot, terms)
+    """Route `spec` over `snapshot` with a router of its own; who routes often keeps one."""
+    return Router().decide(spec, snapshot, terms)
 
 
 def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:

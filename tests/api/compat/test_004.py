@@ -139,8 +139,8 @@ def test_exactly_one_of_many_executions_wins(team: Client) -> None:
     for answer in answers:
         if answer.status_code == 400:
             assert "is not in pending status (current: " in answer.json()["error"]
-    fills = team.get(f"/v1/orders/{order_id}").json()
-    assert fills["attempts"] == 1
+    events = team.get(f"/v1/orders/{order_id}/events").json()["events"]
+    assert [event["type"] for event in events].count("triggered") == 1
 
 
 def test_executing_an_order_that_is_queued_already_is_refused(team: Client) -> None:

@@ -6,12 +6,15 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
 
 from api.world import World, served
 from fillwright.domain.orders import Built, Failed, OrderError, Retrying, RolledBack, Submitted
 
 BODY = {"userWallet": "alice-wallet", "inputToken": "SOL", "outputToken": "USDC", "inputAmount": 1.5}
+MAX_RETRIES = 1_000
 SLIPPED = OrderError("slippage_exceeded", "the price moved")
 
 
@@ -27,6 +30,10 @@ def _url(world: World, path: str) -> str:
 
 async def _next(socket: Any) -> dict[str, Any]:
     return dict(json.loads(await socket.recv()))
+
+
+async def _all(socket: Any) -> list[str]:
+    return [str(message) async for message in socket]
 
 
 def test_a_socket_shows_each_step_of_a_long_life_once() -> None:
@@ -176,3 +183,36 @@ def test_a_quote_that_takes_too_long_is_a_503() -> None:
             assert response.json() == {"error": "the venues did not answer in time"}
 
     served(test, quote_timeout_s=0.05)
+
+
+def test_a_socket_that_opens_while_the_store_is_away_is_told_to_come_again() -> None:
+    async def test(world: World) -> None:
+        order_id = await _placed(world)
+        world.store.down = True
+        for path in (f"/ws/orders/{order_id}", f"/api/orders/{order_id}/ws", f"/api/orders/upgrade/{order_id}"):
+            async with connect(_url(world, path)) as socket:
+                await socket.wait_closed()
+                assert socket.close_code == 1013
+
+    served(test)
+
+
+def test_a_reader_that_does_not_read_is_given_up_and_nobody_else_notices() -> None:
+    async def test(world: World) -> None:
+        order_id = await _placed(world)
+        error = OrderError("x", "y" * 50_000)
+        path = f"/api/orders/upgrade/{order_id}"
+        async with connect(_url(world, path), max_queue=1) as stuck, connect(_url(world, path)) as other:
+            assert (await _next(stuck))["status"] == (await _next(other))["status"] == "pending"
+            for _ in range(MAX_RETRIES):
+                await world.step(order_id, Retrying(0, error, world.clock.now_ms()))
+                assert (await _next(other))["lastError"] == error.message
+                if world.api.hub.dropped:
+                    break
+            assert world.api.hub.dropped == 1
+            with pytest.raises(ConnectionClosedError) as closed:
+                await _all(stuck)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1013
+
+    served(test, stream_buffer_events=10)

@@ -88,8 +88,6 @@ class SocketEndpoint:
             await send({"type": "websocket.accept"})
             await socket.run(receive)
         finally:
-            if socket.dropped:
-                self._hub.note_dropped("ws")
             self._hub.leave(socket, "ws", socket.targets)
 
 
@@ -120,11 +118,6 @@ class Conversation:
     def targets(self) -> tuple[Target, ...]:
         return tuple(self._target(order_id) for order_id in self._tracks)
 
-    @property
-    def dropped(self) -> bool:
-        """Whether the reader was too slow."""
-        return self._outbox.dropped
-
     def deliver(self, batch: Sequence[Encoded]) -> None:
         for encoded in batch:
             track = self._tracks.get(encoded.event.order_id)
@@ -147,7 +140,7 @@ class Conversation:
 
     async def run(self, receive: Receive) -> None:
         """Serve until the client leaves, the order has ended, or the client is given up."""
-        tasks = [asyncio.create_task(work) for work in (self._begin(), self._read(receive), self._wait_over())]
+        tasks = [asyncio.create_task(work) for work in (self._start(), self._read(receive), self._wait_over())]
         begun, *others = tasks
         try:
             await asyncio.wait({begun, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +158,13 @@ class Conversation:
 
     async def _wait_over(self) -> None:
         await self._over.wait()
+
+    async def _start(self) -> None:
+        try:
+            await self._begin()
+        except FillwrightError as error:
+            observe.stream_fault(error.code)
+            self.close(TRY_AGAIN, "try again")
 
     async def _begin(self) -> None:
         """What is sent before anything is asked for."""
@@ -256,6 +256,7 @@ class Conversation:
 
     async def _leave(self) -> None:
         if self._outbox.dropped:
+            self._hub.note_dropped("ws")
             await self._outbox.finish({"type": "websocket.close", "code": TRY_AGAIN, "reason": "too slow"})
         elif self._closing is not None:
             code, reason = self._closing
