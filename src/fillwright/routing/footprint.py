@@ -23,7 +23,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.routing.book import Side
 from fillwright.routing.terms import RoutingTerms
-from fillwright.venues.venue import Swap, SwapAccounts
+from fillwright.venues.venue import ROUTE_ARRAYS, Swap, SwapAccounts
 
 LEG_COMPUTE_UNITS = {
     "raydium_amm_v4": 60_000,
@@ -85,7 +85,8 @@ def leg_compute_units(venue: str) -> int:
 
 def leg_load(side: Side, amount: int, clock: ChainClock) -> LegLoad:
     """The load of swapping `amount` there. Raises QuoteRefused where the venue can't build it."""
-    accounts = SwapAccounts(_stand_in("wallet"), _token_account(side.input_mint), _token_account(side.output_mint))
+    own_accounts = (_token_account(side.input_mint), _token_account(side.output_mint))
+    accounts = SwapAccounts(_stand_in("wallet"), *own_accounts, ROUTE_ARRAYS)
     swap = Swap(side.input_mint, SwapMode.EXACT_IN, amount)
     own = frozenset(map(bytes, (accounts.wallet, accounts.input_account, accounts.output_account)))
     instruction = side.venue.instruction(side.pool, swap, 0, accounts, clock)

@@ -52,12 +52,21 @@ class CurveSegment(msgspec.Struct, frozen=True):
     cap: float
 
 
+ROUTE_ARRAYS = 6
+"""Tick or bin arrays that a leg of a route names: with marker, token accounts and wrapping, nine exceed a packet."""
+
+
 class SwapAccounts(msgspec.Struct, frozen=True):
-    """The trader's side of a swap instruction. Token accounts must exist when it runs."""
+    """The trader's side of a swap instruction. Token accounts must exist when it runs.
+
+    `arrays`: name at most so many tick or bin arrays, or as many as the swap needs where that is more; None:
+    the venue's own number. A short transaction wants few, a moving price wants many.
+    """
 
     wallet: Pubkey
     input_account: Pubkey
     output_account: Pubkey
+    arrays: int | None = None
 
 
 class Pool(Protocol):

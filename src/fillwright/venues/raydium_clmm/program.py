@@ -70,7 +70,7 @@ class RaydiumClmm:
         Raises QuoteRefused `not_in_pool`, `missing_account`.
         """
         side = quote.side_of(pool, swap.input_mint, clock)
-        arrays = instructions.MAX_TICK_ARRAYS
+        arrays = instructions.MAX_TICK_ARRAYS if accounts.arrays is None else accounts.arrays
         try:
             _, after = quote.apply(pool, swap, clock)
             arrays = max(arrays, instructions.arrays_crossed(pool, side.zero_for_one, after.tick))
