@@ -7,6 +7,7 @@ equals what would be worked out anew: decisions depend on the snapshot alone.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import islice
 
 from fillwright.domain.accounts import Address, ChainClock, Mint
@@ -33,6 +34,7 @@ class Side:
         "_quoter",
         "_segments",
         "_sells_exactly",
+        "_spot",
         "depth",
         "dex",
         "input_mint",
@@ -49,6 +51,7 @@ class Side:
         self._clock = clock
         self._quoter: Quoter | None = None
         self._sells_exactly: bool | None = None
+        self._spot: Fraction | None = None
         self._segments: list[CurveSegment] = []
         self._more = True
         self._curves: list[Curve | None] = [None] * len(LEVELS)
@@ -118,6 +121,13 @@ class Side:
             if curve.ended or curve.ys[-1] >= y:
                 break
         return curve.input_for(y)
+
+    def spot(self) -> Fraction:
+        """As `Venue.spot`. Raises QuoteRefused."""
+        spot = self._spot
+        if spot is None:
+            spot = self._spot = self.venue.spot(self.pool, self.input_mint, self._clock)
+        return spot
 
     def exact(self, amount: int) -> int:
         """The exact output for `amount`. Raises QuoteRefused."""
