@@ -69,6 +69,13 @@ class SwapAccounts(msgspec.Struct, frozen=True):
     arrays: int | None = None
 
 
+class PoolShape(msgspec.Struct, frozen=True):
+    """How a program's pool accounts are found on chain: their size, and the offsets of their two mints."""
+
+    size_bytes: int
+    mints_at: tuple[int, int]
+
+
 class Pool(Protocol):
     """A decoded pool: a frozen value holding everything that its quotes and instructions need."""
 
@@ -98,6 +105,11 @@ class Venue(Protocol[P]):
     dex: str
     """`raydium` or `meteora`."""
     program_id: Address
+    pool_type: type[P]
+    """What `decode` gives: a msgspec struct whose JSON, read as this type again, is an equal pool."""
+    pool_shape: PoolShape
+    swap_compute_units: int
+    """A budget for one swap, on the safe side of what one of a usual size uses."""
 
     def recognises(self, account: Account) -> bool:
         """Whether `account` is one of this program's pool accounts (owner, discriminator, size)."""

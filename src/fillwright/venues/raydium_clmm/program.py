@@ -27,6 +27,9 @@ class RaydiumClmm:
     label = "Raydium CLMM"
     dex = "raydium"
     program_id = PROGRAM_ID
+    pool_type = ClmmPool
+    pool_shape = layout.POOL_SHAPE
+    swap_compute_units = 200_000
 
     def recognises(self, account: Account) -> bool:
         """Whether `account` is a CLMM pool: owner, size, discriminator."""
