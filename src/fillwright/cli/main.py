@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fillwright import __version__
-from fillwright.cli import venues
+from fillwright.cli import db, venues
 from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
@@ -27,6 +27,7 @@ app = typer.Typer(
     help="A self-hosted order execution engine for Solana DEXes.",
 )
 app.add_typer(venues.app, name="venues")
+app.add_typer(db.app, name="db")
 app.command()(bench)
 
 Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
