@@ -6,7 +6,6 @@ transaction for every transition over one connection, and the empty flushes a se
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
 import time
@@ -80,12 +79,16 @@ async def measure(server: PostgresServer, count: int) -> None:
         seconds, waits = await bare(store, steps, in_flight)
         cpu = time.process_time() - cpu
         percent = quantiles(waits, n=100)
+        name = f"insert + 5 transitions, {in_flight} in flight"
+        rate, goal = count / seconds, GOALS.get(in_flight)
+        name = f"insert + 5 transitions, {in_flight} in flight"
+        rate, goal = count / seconds, GOALS.get(in_flight)
         figures += [
-            Figure(f"insert + 5 transitions, {in_flight} in flight", count / seconds, "/s", GOALS.get(in_flight), at_most=False, baseline=against),
+            Figure(name, rate, "/s", goal, at_most=False, baseline=against),
             Figure("  write p50", percent[49] * 1e3, "ms"),
             Figure("  write p99", percent[98] * 1e3, "ms"),
             Figure("  CPU of the client per order", cpu / count * 1e6, "µs"),
-        ]  # fmt: skip
+        ]
         await store.close()
     store = PostgresStore(server.url)
     await store.open(lambda _: None)
