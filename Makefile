@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SEEDS ?= 500
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test simulate check lint bench build clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml
 	@echo "setting up $(VENV) (once)"
@@ -34,7 +35,7 @@ run: $(VENV)/.runtime ## Serve on http://127.0.0.1:3000 in paper mode
 	@$(BIN)/fillwright serve
 
 test: $(VENV)/.dev ## Every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/.dev ## Style, types, import contracts
 	@$(BIN)/ruff check .
@@ -52,6 +53,8 @@ bench: $(VENV)/.dev ## Every benchmark, each figure beside its goal and a baseli
 
 build: $(VENV)/.dev ## Source archive and wheel into dist/
 	@$(BIN)/python -m hatchling build
+
+include compat.mk
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -13,15 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from fillwright import observe
 from fillwright.api.app import create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.bus.memory import MemoryBus
 from fillwright.clock import SystemClock, SystemIds
-from fillwright.config import Mode, Settings, check
+from fillwright.config import Mode, Settings, sources
 from fillwright.domain.errors import ConfigError
 from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.execution.attempt import Attempts
@@ -66,13 +64,11 @@ class Engine:
 
 
 def load_settings(overrides: Mapping[str, Any]) -> Settings:
-    """Settings from the environment with `overrides` on top. Raises ConfigError."""
-    try:
-        return check(Settings(**overrides))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting {name}: {first['msg']}") from error
+    """Settings from the environment with `overrides` on top; warnings are logged. Raises ConfigError."""
+    loaded = sources.load(overrides)
+    for warning in loaded.warnings:
+        observe.settings_warned(warning)
+    return loaded.settings
 
 
 @asynccontextmanager
@@ -80,6 +76,9 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
     """An engine that serves. On leaving: stop accepting, finish what is in flight within the limit, close."""
     if settings.mode is not Mode.PAPER:
         raise ConfigError(f"mode {settings.mode} is not available in this version")
+    for name in ("database_url", "redis_url"):
+        if getattr(settings, name) is not None:
+            observe.settings_warned(f"{name} is set, but serve keeps everything in {settings.data_dir}")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as opened:
         clock, bus = SystemClock(), MemoryBus()

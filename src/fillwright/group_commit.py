@@ -70,7 +70,8 @@ class _NoHooks:
 
 class GroupCommit:
     """`after_batch` runs on the event loop after each durable flush, before its futures resolve, with the
-    results of the operations that succeeded."""
+    results of the operations that succeeded. What `connect` returns is used by two threads, one at a time
+    (`check_same_thread=False`), in autocommit mode (`isolation_level=None`)."""
 
     def __init__(
         self,
@@ -111,9 +112,12 @@ class GroupCommit:
             return
         self._closing = True
         while self._flushing or self._pending:
-            idle = self._idle = asyncio.get_running_loop().create_future()
+            if self._idle is None or self._idle.done():
+                self._idle = asyncio.get_running_loop().create_future()
             self._start()
-            await idle
+            await asyncio.shield(self._idle)
+        if self._connection is None:
+            return
         self._connection = None
         await asyncio.get_running_loop().run_in_executor(thread, connection.close)
         thread.shutdown()

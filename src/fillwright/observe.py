@@ -149,6 +149,10 @@ def _remember(name: str, seconds: float) -> None:
 # --- the process ------------------------------------------------------------------------------------------
 
 
+def settings_warned(warning: str) -> None:
+    _log.warning("settings", warning=warning)
+
+
 def engine_started(*, mode: str, address: str) -> None:
     _log.info("engine started", mode=mode, address=address)
 

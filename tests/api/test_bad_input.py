@@ -138,9 +138,6 @@ BROKEN: list[tuple[str, bytes]] = [
     ("NaN", b'{"amount": NaN}'),
     ("Infinity", b'{"amount": Infinity}'),
     ("minus Infinity", b'{"amount": -Infinity}'),
-    ("beyond a double", b'{"slippage_bps": 1e400}'),
-    ("minus beyond a double", b'{"slippage_bps": -1e400}'),
-    ("4301 digits", b'{"slippage_bps": ' + b"9" * 4301 + b"}"),
     ("leading zero", b'{"slippage_bps": 01}'),
     ("plus sign", b'{"slippage_bps": +1}'),
     ("duplicate key", b'{"input": "SOL", "input": "RAY", "output": "USDC", "amount": "1"}'),
@@ -383,3 +380,15 @@ def _digest(key: str) -> str:
 
 def _shape(response: httpx2.Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name != "date"}
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 4301, "1." + "3" * 4301])
+def test_a_number_beyond_all_bounds_is_the_fault_of_its_field(number: str) -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            amount = f'{{"input": "SOL", "output": "USDC", "amount": {number}}}'
+            _is_problem(await _post(client, amount.encode()), 422, "amount_format", "/amount")
+            slippage = f'{{"input": "SOL", "output": "USDC", "amount": "1", "slippage_bps": {number}}}'
+            _is_problem(await _post(client, slippage.encode()), 422, "slippage_format", "/slippage_bps")
+
+    served(test)

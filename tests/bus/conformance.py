@@ -1,4 +1,4 @@
-"""What every bus must do. A test module subclasses `BusConformance` and provides the fixture `bus`, open."""
+"""What every bus must do. A test module subclasses `BusConformance` and provides the fixture `bus`, opened."""
 
 from __future__ import annotations
 
@@ -6,105 +6,162 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from msgspec.structs import replace
 
-from fakes.orders import ROUTED, new_order, step
+from fakes.orders import new_order
 from fillwright.domain.orders import OrderEvent
 from fillwright.ports import Bus, Subscription
 
-SOON_S = 5.0
-"""A limit for what happens; nothing waits this long."""
+SOON_S = 0.01
+LONG_S = 30.0
 
 
-def batch(first: int, last: int) -> list[OrderEvent]:
-    """Committed events with these sequence numbers."""
-    order, accepted = new_order(first)
-    routed = step(order, ROUTED).events[0]
-    return [replace(accepted if n % 2 else routed, sequence=n) for n in range(first, last + 1)]
+def events(first: int, last: int) -> list[OrderEvent]:
+    """Events with these sequence numbers."""
+    return [
+        OrderEvent(event.order_id, event.number, event.at_ms, event.status, event.body, sequence)
+        for sequence in range(first, last + 1)
+        for event in [new_order(sequence)[1]]
+    ]
 
 
-async def read(subscription: Subscription, count: int) -> list[OrderEvent]:
-    """The next `count` events."""
-    found: list[OrderEvent] = []
-    async with asyncio.timeout(SOON_S):
-        while len(found) < count:
-            news: Sequence[OrderEvent] = await subscription.next()
-            assert news
-            found += news
-    return found
+async def receive(subscription: Subscription, count: int) -> list[OrderEvent]:
+    """The next `count` events, in however many pieces they come."""
+    received: list[OrderEvent] = []
+    while len(received) < count:
+        piece = await asyncio.wait_for(subscription.next(), LONG_S)
+        assert piece, "the subscription ended"
+        received += piece
+    return received
 
 
-class BusConformance:
-    async def test_every_subscription_gets_every_event_in_order(self, bus: Bus) -> None:
-        readers = [bus.subscribe() for _ in range(3)]
-        events = batch(1, 30)
-        for at in range(0, 30, 5):
-            bus.publish(events[at : at + 5])
-        for reader in readers:
-            assert await read(reader, 30) == events
-
-    async def test_a_subscription_gets_nothing_from_before_it(self, bus: Bus) -> None:
-        events = batch(1, 4)
-        bus.publish(events[:2])
-        reader = bus.subscribe()
-        bus.publish(events[2:])
-        assert await read(reader, 2) == events[2:]
-
-    async def test_publishing_nothing_wakes_nobody(self, bus: Bus) -> None:
-        reader = bus.subscribe()
-        bus.publish([])
-        events = batch(1, 1)
-        bus.publish(events)
-        assert await read(reader, 1) == events
-
-    async def test_a_reader_that_falls_behind_is_told_and_holds_up_no_other(self, bus: Bus) -> None:
-        slow, quick = bus.subscribe(capacity=4), bus.subscribe()
-        events = batch(1, 12)
-        for at in range(0, 12, 2):
-            bus.publish(events[at : at + 2])
-        assert await read(quick, 12) == events
-        assert slow.overflowed
-        assert await slow.next() == ()
-        assert not quick.overflowed
-
-    async def test_closing_a_subscription_ends_its_wait(self, bus: Bus) -> None:
-        reader = bus.subscribe()
-        waiting = asyncio.create_task(_next(reader))
-        await asyncio.sleep(0)
-        reader.close()
-        assert await waiting == ()
-        assert not reader.overflowed
-        bus.publish(batch(1, 1))
-
-    async def test_a_ring_is_heard_by_who_waits_and_by_who_comes_next(self, bus: Bus) -> None:
-        waiting = asyncio.create_task(bus.wait_ring(SOON_S))
+class Ringing:
+    async def test_a_ring_wakes_who_waits(self, bus: Bus) -> None:
+        waiting = asyncio.create_task(bus.wait_ring(LONG_S))
         await asyncio.sleep(0)
         bus.ring()
-        assert await waiting
-        bus.ring()
-        assert await bus.wait_ring(SOON_S)
+        assert await waiting is True
 
-    async def test_rings_merge_and_silence_ends(self, bus: Bus) -> None:
+    async def test_a_ring_is_heard_by_who_comes_later(self, bus: Bus) -> None:
+        bus.ring()
+        assert await bus.wait_ring(LONG_S) is True
+
+    async def test_rings_that_nobody_waits_for_merge_into_one(self, bus: Bus) -> None:
         for _ in range(5):
             bus.ring()
-        assert await bus.wait_ring(SOON_S)
-        assert not await bus.wait_ring(0.0)
+        assert await bus.wait_ring(LONG_S) is True
+        assert await bus.wait_ring(SOON_S) is False
 
-    async def test_closing_the_bus_ends_every_wait(self, bus: Bus) -> None:
-        reader = bus.subscribe()
-        waits = [asyncio.create_task(_next(reader)), asyncio.create_task(bus.wait_ring(SOON_S))]
+    @pytest.mark.parametrize("timeout_s", [0.0, SOON_S])
+    async def test_without_a_ring_the_wait_ends(self, bus: Bus, timeout_s: float) -> None:
+        assert await bus.wait_ring(timeout_s) is False
+
+    async def test_a_wait_that_is_given_up_takes_no_ring(self, bus: Bus) -> None:
+        waiting = asyncio.create_task(bus.wait_ring(LONG_S))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        bus.ring()
+        assert await bus.wait_ring(LONG_S) is True
+
+
+class FanningOut:
+    async def test_every_subscription_gets_every_event_in_order(self, bus: Bus) -> None:
+        first, second = bus.subscribe(), bus.subscribe()
+        bus.publish(events(1, 3))
+        bus.publish([])
+        bus.publish(events(4, 4))
+        for subscription in (first, second):
+            assert await receive(subscription, 4) == events(1, 4)
+
+    async def test_a_waiting_reader_is_woken(self, bus: Bus) -> None:
+        subscription = bus.subscribe()
+        reading = asyncio.create_task(receive(subscription, 2))
+        await asyncio.sleep(0)
+        bus.publish(events(1, 2))
+        assert await reading == events(1, 2)
+
+    async def test_a_subscription_begins_when_it_is_made(self, bus: Bus) -> None:
+        witness = bus.subscribe()
+        bus.publish(events(1, 1))
+        await receive(witness, 1)
+        late = bus.subscribe()
+        bus.publish(events(2, 2))
+        assert await receive(late, 1) == events(2, 2)
+
+    async def test_a_reader_that_gives_up_waiting_loses_nothing(self, bus: Bus) -> None:
+        subscription = bus.subscribe()
+        reading = asyncio.ensure_future(subscription.next())
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        bus.publish(events(1, 2))
+        assert await receive(subscription, 2) == events(1, 2)
+
+    async def test_what_is_published_can_not_be_changed_afterwards(self, bus: Bus) -> None:
+        subscription = bus.subscribe()
+        batch = events(1, 2)
+        bus.publish(batch)
+        batch.clear()
+        assert await receive(subscription, 2) == events(1, 2)
+
+
+class FallingBehind:
+    async def test_a_reader_that_falls_behind_is_told_and_costs_no_other_anything(self, bus: Bus) -> None:
+        slow, quick = bus.subscribe(capacity=3), bus.subscribe(capacity=3)
+        for sequence in range(1, 6):
+            bus.publish(events(sequence, sequence))
+            assert await receive(quick, 1) == events(sequence, sequence)
+        assert slow.overflowed
+        assert not quick.overflowed
+        assert list(await slow.next()) == []
+        bus.publish(events(6, 6))
+        assert list(await slow.next()) == []
+
+    async def test_it_may_fall_behind_by_its_capacity(self, bus: Bus) -> None:
+        subscription, witness = bus.subscribe(capacity=3), bus.subscribe()
+        for sequence in range(1, 4):
+            bus.publish(events(sequence, sequence))
+        await receive(witness, 3)
+        assert not subscription.overflowed
+        assert await receive(subscription, 3) == events(1, 3)
+
+    async def test_a_subscription_without_room_is_refused(self, bus: Bus) -> None:
+        with pytest.raises(ValueError, match="room"):
+            bus.subscribe(capacity=0)
+
+
+class Ending:
+    async def test_a_closed_subscription_gives_nothing_more(self, bus: Bus) -> None:
+        subscription, other = bus.subscribe(), bus.subscribe()
+        bus.publish(events(1, 1))
+        await receive(other, 1)
+        subscription.close()
+        bus.publish(events(2, 2))
+        assert list(await subscription.next()) == []
+        assert await receive(other, 1) == events(2, 2)
+        assert not subscription.overflowed
+        subscription.close()
+
+    async def test_closing_wakes_the_reader(self, bus: Bus) -> None:
+        subscription = bus.subscribe()
+        reading = asyncio.ensure_future(subscription.next())
+        await asyncio.sleep(0)
+        subscription.close()
+        assert list(await asyncio.wait_for(reading, LONG_S)) == []
+
+    async def test_closing_the_bus_wakes_everyone(self, bus: Bus) -> None:
+        subscription = bus.subscribe()
+        reading = asyncio.ensure_future(subscription.next())
+        waiting = asyncio.create_task(bus.wait_ring(LONG_S))
         await asyncio.sleep(0)
         await bus.close()
-        assert await waits[0] == ()
-        assert await waits[1] is False
-        assert await bus.subscribe().next() == ()
-
-    @pytest.mark.parametrize("capacity", [0, -1])
-    async def test_a_subscription_without_room_is_refused(self, bus: Bus, capacity: int) -> None:
-        with pytest.raises(ValueError, match="room"):
-            bus.subscribe(capacity)
+        ended: Sequence[OrderEvent] = await asyncio.wait_for(reading, LONG_S)
+        assert list(ended) == []
+        assert await waiting is False
+        assert await bus.wait_ring(LONG_S) is False
+        assert list(await bus.subscribe().next()) == []
+        await bus.close()
 
 
-async def _next(subscription: Subscription) -> Sequence[OrderEvent]:
-    async with asyncio.timeout(SOON_S):
-        return await subscription.next()
+class BusConformance(Ringing, FanningOut, FallingBehind, Ending):
+    """All of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from bus.conformance import batch
+from bus.conformance import events as batch
 from fillwright.bus.order import MAX_HELD, InSequence
 
 

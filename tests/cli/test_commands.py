@@ -201,7 +201,7 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
 
 def test_the_version_and_the_help_are_there() -> None:
     assert piped("--version").out == f"fillwright {__version__}\n"
-    for command in ("serve", "demo", "order", "quote", "watch", "orders", "cancel", "venues"):
+    for command in ("serve", "demo", "order", "quote", "watch", "orders", "cancel", "bench", "config", "venues"):
         assert piped(command, "--help").status == 0
 
 

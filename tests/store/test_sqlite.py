@@ -17,7 +17,7 @@ import pytest
 
 from fakes.clock import ManualClock
 from fakes.orders import NOW_MS, ROUTED, attempt_of, built, order_id, step
-from fillwright.domain.errors import ConfigError, StaleLease, StoreError
+from fillwright.domain.errors import ConfigError, StaleLease, StoreError, Unavailable
 from fillwright.domain.lifecycle import replay
 from fillwright.domain.orders import Order, OrderId, OrderStatus, Submitted
 from fillwright.ports import OrderFilter
@@ -31,6 +31,8 @@ from store.conformance import Stage, StoreConformance
 pytestmark = pytest.mark.anyio
 
 TESTS = Path(__file__).parents[1]
+FULL = 2
+"""SQLite's number for `PRAGMA synchronous = FULL`."""
 KILLS = 3
 WRITES_BEFORE_A_KILL = 400
 
@@ -120,6 +122,25 @@ class TestReopening:
         with pytest.raises(ConfigError, match="can't be opened"):
             await opened(tmp_path / "file" / "store.db")
 
+    def test_every_commit_waits_for_the_disk(self, path: Path) -> None:
+        prepare(path)
+        connection = connect_writer(path)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (FULL,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.close()
+
+
+class TestOutsiders:
+    async def test_a_lock_held_by_someone_else_is_unavailable_and_passes(self, stage: Stage, path: Path) -> None:
+        outsider = sqlite3.connect(path, isolation_level=None)
+        outsider.execute("BEGIN IMMEDIATE")
+        outcomes = await asyncio.gather(stage.insert(1), stage.insert(2), return_exceptions=True)
+        assert [(type(o), getattr(o, "code", "")) for o in outcomes] == [(Unavailable, "store_busy")] * 2
+        outsider.execute("ROLLBACK")
+        outsider.close()
+        await stage.insert(1)
+        assert [event.sequence for event in stage.heard] == [1]
+
 
 class TestMigrations:
     async def test_a_step_runs_once_and_is_recorded(self, stage: Stage, path: Path) -> None:
@@ -165,6 +186,11 @@ class TestLeases:
         with pytest.raises(StaleLease):
             await stage.store.change(step(order, ROUTED, quiet))
         await stage.store.close()
+
+    async def test_a_claim_in_the_same_flush_finds_the_order_before_it(self, stage: Stage) -> None:
+        lease = await stage.store.register("w1")
+        order, claimed = await asyncio.gather(stage.insert(1), stage.store.claim(lease, NOW_MS, 9))
+        assert claimed == [order]
 
 
 class TestReading:

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fillwright import wire
 from fillwright.api import openapi
 from fillwright.api.auth import Gate
+from fillwright.api.compat.routes import compat_routes
 from fillwright.api.edge import Edge
 from fillwright.api.http import PostOrder, PostQuote, order_routes
 from fillwright.api.market import market_routes
@@ -138,13 +139,21 @@ def _fastapi(services: Services, hub: Hub, gate: Gate) -> FastAPI:
     app.include_router(order_routes(services, gate))
     app.include_router(market_routes(services, gate))
     app.include_router(operation_routes(services, gate, hub, specification))
+    app.router.routes.extend(compat_routes(services, hub, gate))
     _handle_errors(app, services.mode)
     if services.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=services.settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "Idempotency-Key", "Last-Event-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "X-API-Key",
+                "Idempotency-Key",
+                "Last-Event-ID",
+                "X-Compat-Dialect",
+            ],
             expose_headers=[wire.MODE_HEADER, "Location", "Retry-After"],
         )
     return app

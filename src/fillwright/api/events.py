@@ -8,6 +8,7 @@ import msgspec
 
 from fillwright import wire
 from fillwright.api import views
+from fillwright.api.frames import text_frame
 from fillwright.domain.amounts import SwapMode, format_units
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import (
@@ -74,7 +75,7 @@ def event_view(event: OrderEvent, context: Context, mode: str, tokens: TokenList
 class Encoded:
     """An event that is encoded when the first reader wants it, and then shared by all readers."""
 
-    __slots__ = ("_json", "_sse", "_text", "_tokens", "context", "event", "mode", "targets")
+    __slots__ = ("_frame", "_json", "_sse", "_text", "_tokens", "context", "event", "mode", "targets")
 
     def __init__(self, event: OrderEvent, context: Context, mode: str, tokens: TokenList) -> None:
         self.event = event
@@ -84,6 +85,7 @@ class Encoded:
         self._tokens = tokens
         self._json: bytes | None = None
         self._text: str | None = None
+        self._frame: bytes | None = None
         self._sse: bytes | None = None
 
     @property
@@ -107,6 +109,13 @@ class Encoded:
         if self._text is None:
             self._text = f'{{"op":"event","event":{self.json.decode()}}}'
         return self._text
+
+    @property
+    def frame(self) -> bytes:
+        """The same, as it goes over the wire."""
+        if self._frame is None:
+            self._frame = text_frame(b'{"op":"event","event":%s}' % self.json)
+        return self._frame
 
     @property
     def sse(self) -> bytes:

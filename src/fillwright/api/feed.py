@@ -6,7 +6,7 @@ sent or is going to send, a newer one leaves to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fillwright import observe
 from fillwright.api.events import Encoded, Target
@@ -15,10 +15,13 @@ from fillwright.api.streams import Hub
 
 FINAL_STEP = 256
 """How many events at most are taken from the hub's ring in the step that makes a subscription live."""
+MAX_JOINED = 64
+"""How many events go out as one message: a reader's buffer is looked at in between."""
 
 
 class Feed:
-    """`render` makes a message of an event, `beat` a heartbeat of the hub's sequence."""
+    """`render` makes a message of an event, `join` one of several, where given; `beat` makes a heartbeat of
+    the hub's sequence."""
 
     def __init__(
         self,
@@ -28,10 +31,12 @@ class Feed:
         render: Callable[[Encoded], Message],
         beat: Callable[[int], Message],
         end: Callable[[], None],
+        join: Callable[[Sequence[Encoded]], Message] | None = None,
     ) -> None:
         self._hub = hub
         self._outbox = outbox
         self._render = render
+        self._join = join
         self._beat = beat
         self._end = end
         self._starts: dict[Target, int] = {}
@@ -66,11 +71,14 @@ class Feed:
         self._hub.unfollow(self, target)
         return self._starts.pop(target, None) is not None
 
-    def deliver(self, encoded: Encoded) -> None:
-        if encoded.sequence in self._ahead:
-            self._ahead.discard(encoded.sequence)
-        elif self._owns(encoded):
-            self._push(encoded)
+    def deliver(self, batch: Sequence[Encoded]) -> None:
+        owned = []
+        for encoded in batch:
+            if encoded.sequence in self._ahead:
+                self._ahead.discard(encoded.sequence)
+            elif self._owns(encoded):
+                owned.append(encoded)
+        self._push(owned)
 
     def heartbeat(self) -> None:
         if not self._replaying and not self._outbox.busy:
@@ -86,9 +94,7 @@ class Feed:
         rest = self._hub.since(reached)
         if len(rest) > FINAL_STEP:
             return False
-        for encoded in rest:
-            if target in encoded.targets and not self._owns(encoded):
-                self._push(encoded)
+        self._push([encoded for encoded in rest if target in encoded.targets and not self._owns(encoded)])
         self._starts[target] = from_seq
         self._ahead = {sequence for sequence in self._ahead if sequence > self._hub.last}
         self._hub.follow(self, target)
@@ -106,11 +112,14 @@ class Feed:
         starts = self._starts
         return any(starts.get(target, encoded.sequence) < encoded.sequence for target in encoded.targets)
 
-    def _push(self, encoded: Encoded) -> None:
-        try:
-            message = self._render(encoded)
-        except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
-            observe.unexpected_error("stream", error)
-            self._outbox.drop()
-        else:
-            self._outbox.push(message)
+    def _push(self, batch: Sequence[Encoded]) -> None:
+        step = MAX_JOINED if self._join is not None else 1
+        for start in range(0, len(batch), step):
+            part = batch[start : start + step]
+            try:
+                message = self._render(part[0]) if self._join is None else self._join(part)
+            except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
+                observe.unexpected_error("stream", error)
+                self._outbox.drop()
+                return
+            self._outbox.push(message, len(part))

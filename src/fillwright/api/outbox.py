@@ -41,7 +41,8 @@ class Outbox:
         self._send = send
         self._capacity = capacity
         self._on_lost = on_lost
-        self._queue: deque[Message] = deque()
+        self._queue: deque[tuple[Message, int]] = deque()
+        self._queued = 0
         self._writer: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
 
@@ -54,20 +55,24 @@ class Outbox:
     def lost(self) -> bool:
         return self.dropped or self.gone
 
-    def push(self, message: Message) -> None:
-        """Send `message` after all before it. Never waits; drops a reader whose queue is full."""
+    def push(self, message: Message, size: int = 1) -> None:
+        """Send `message` after all before it. Never waits; drops a reader whose queue is full.
+
+        `size`: how many of the capacity's places it takes; one that holds several events takes as many.
+        """
         if self.lost:
             return
         if self._writer is None:
             self._step(message)
-        elif len(self._queue) < self._capacity:
-            self._queue.append(message)
+        elif self._queued + size <= self._capacity:
+            self._queue.append((message, size))
+            self._queued += size
         else:
             self.drop()
 
     async def put(self, message: Message) -> None:
         """As `push`, but waits for room first. Raises ReaderTooSlow."""
-        while not self.lost and self._writer is not None and len(self._queue) > self._capacity // 2:
+        while not self.lost and self._writer is not None and self._queued > self._capacity // 2:
             self._room.clear()
             try:
                 async with asyncio.timeout(ROOM_TIMEOUT_S):
@@ -100,7 +105,7 @@ class Outbox:
     async def abandon(self) -> None:
         """Stop sending at once."""
         self.gone = True
-        self._queue.clear()
+        self._clear()
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
@@ -122,8 +127,9 @@ class Outbox:
         try:
             await _resumed(sending, waits_for)
             while self._queue:
-                message = self._queue.popleft()
-                if len(self._queue) <= self._capacity // 2:
+                message, size = self._queue.popleft()
+                self._queued -= size
+                if self._queued <= self._capacity // 2:
                     self._room.set()
                 await self._send(message)
         except _CONNECTION_ENDED:
@@ -137,8 +143,12 @@ class Outbox:
             self._lose()
         self.gone = True
 
-    def _lose(self) -> None:
+    def _clear(self) -> None:
         self._queue.clear()
+        self._queued = 0
+
+    def _lose(self) -> None:
+        self._clear()
         self._room.set()
         self._on_lost()
 

@@ -30,6 +30,7 @@ def _page(title: str, body: str) -> str:
 
 
 _LINKS = (
+    ("/static/client.html", "try it: submit an order, watch it live"),
     ("/docs", "the API's reference"),
     ("/openapi.json", "the same for machines"),
     ("/v1/stats", "queue, outcomes, latencies"),

@@ -32,7 +32,7 @@ FAULT_PAUSE_S = 0.25
 class Reader(Protocol):
     """An open stream. No method may wait or raise."""
 
-    def deliver(self, encoded: Encoded) -> None: ...
+    def deliver(self, batch: Sequence[Encoded]) -> None: ...
 
     def heartbeat(self) -> None: ...
 
@@ -216,15 +216,15 @@ class Hub:
             await self._hand_out(events)
 
     async def _hand_out(self, events: Sequence[OrderEvent]) -> None:
-        for encoded in await self._encoded(events):
+        fresh = await self._encoded(events)
+        for encoded in fresh:
             self._remember(encoded)
             self._ring.append(encoded)
-            self.last = encoded.sequence
             if len(self._ring) > RING_EVENTS:
                 self._floor = self._ring.popleft().sequence
-            self._deliver(encoded)
         if events:
             self.last = events[-1].sequence
+        self._deliver(fresh)
 
     def _remember(self, encoded: Encoded) -> None:
         order_id = encoded.event.order_id
@@ -235,14 +235,17 @@ class Hub:
                 self._contexts.pop(next(iter(self._contexts)))
             self._contexts[order_id] = encoded.context
 
-    def _deliver(self, encoded: Encoded) -> None:
-        if not self._index:
+    def _deliver(self, batch: Sequence[Encoded]) -> None:
+        """Give each reader all that it follows of `batch` at once."""
+        index = self._index
+        if not index:
             return
-        readers: set[Reader] = set()
-        for target in encoded.targets:
-            readers |= self._index.get(target, frozenset())
-        for reader in readers:
-            reader.deliver(encoded)
+        waiting: dict[Reader, list[Encoded]] = {}
+        for encoded in batch:
+            for reader in set[Reader]().union(*[index[target] for target in encoded.targets if target in index]):
+                waiting.setdefault(reader, []).append(encoded)
+        for reader, theirs in waiting.items():
+            reader.deliver(theirs)
 
     async def _beat(self) -> None:
         while True:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +15,7 @@ import msgspec
 
 from fillwright import wire
 from fillwright.domain.accounts import Mint
-from fillwright.domain.amounts import SwapMode, format_ratio, format_units
+from fillwright.domain.amounts import SwapMode, format_quotient, format_units
 from fillwright.domain.orders import Fill, Order, OrderError, OrderSpec
 from fillwright.domain.routes import Candidate, Fee, Leg, Route
 from fillwright.domain.tokens import TokenList
@@ -57,14 +56,15 @@ def _second(seconds: int) -> str:
 
 def bps(numerator: int, denominator: int) -> str:
     """numerator/denominator in basis points, to four decimals, rounded half to even. `denominator` > 0."""
-    scaled = round(Fraction(numerator * 10 ** (4 + _BPS_DECIMALS), denominator))
+    scaled, rest = divmod(numerator * 10 ** (4 + _BPS_DECIMALS), denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and scaled % 2):
+        scaled += 1
     return format_units(scaled, _BPS_DECIMALS)
 
 
 def price(amount_in: int, amount_out: int, sides: Sides) -> str:
     """Output per input in whole tokens. `amount_in` > 0."""
-    ratio = Fraction(amount_out * 10**sides.input.decimals, amount_in * 10**sides.output.decimals)
-    return format_ratio(ratio)
+    return format_quotient(amount_out * 10**sides.input.decimals, amount_in * 10**sides.output.decimals)
 
 
 def order_view(order: Order, mode: str, tokens: TokenList) -> wire.OrderView:

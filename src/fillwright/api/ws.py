@@ -8,7 +8,7 @@ frame, the fifth one closes with 1008; a frame over 16 KiB closes with 1009, a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from fillwright.api import parsing, views
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.events import Encoded, Target
 from fillwright.api.feed import Feed
+from fillwright.api.frames import EXTENSION
 from fillwright.api.ids import order_id_field
 from fillwright.api.orders import wallet_field
 from fillwright.api.outbox import Message, Outbox, ReaderTooSlow
@@ -66,7 +67,7 @@ class StreamEndpoint:
         try:
             check_origin(dict(scope["headers"]), self._services.settings)
             principal = self._gate.admit(scope["headers"], scope.get("client"), KeyScope.READ)
-            socket = _Socket(self._services, self._hub, principal, send)
+            socket = _Socket(self._services, self._hub, principal, send, joins=EXTENSION in scope.get("extensions", ()))
             self._hub.enter(socket.feed, "ws")
         except FillwrightError as error:
             await deny(error, self._services.mode, send)
@@ -91,7 +92,7 @@ def check_origin(headers: Mapping[bytes, bytes], settings: Settings) -> None:
 
 
 class _Socket:
-    def __init__(self, services: Services, hub: Hub, principal: Principal, send: Send) -> None:
+    def __init__(self, services: Services, hub: Hub, principal: Principal, send: Send, *, joins: bool) -> None:
         self._services = services
         self._hub = hub
         self._principal = principal
@@ -101,7 +102,14 @@ class _Socket:
         self._over = asyncio.Event()
         self._code: int | None = None
         self._outbox = Outbox(send, services.settings.stream_buffer_events, self._over.set)
-        self.feed = Feed(hub, self._outbox, render=_event, beat=self._heartbeat, end=lambda: self._close(GOING_AWAY))
+        self.feed = Feed(
+            hub,
+            self._outbox,
+            render=_event,
+            join=_events if joins else None,
+            beat=self._heartbeat,
+            end=lambda: self._close(GOING_AWAY),
+        )
 
     async def run(self, receive: Receive) -> None:
         """Serve until the client leaves, or is given up."""
@@ -223,6 +231,10 @@ class _Socket:
 
 def _event(encoded: Encoded) -> Message:
     return {"type": "websocket.send", "text": encoded.text}
+
+
+def _events(batch: Sequence[Encoded]) -> Message:
+    return {"type": "websocket.send", "frames": b"".join([encoded.frame for encoded in batch])}
 
 
 def _text(frame: wire.ServerFrame) -> Message:

@@ -97,8 +97,10 @@ class MemoryBus:
                 await self._rung.wait()
         except TimeoutError:
             return False
+        if self._closed:
+            return False
         self._rung.clear()
-        return not self._closed
+        return True
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:

@@ -90,7 +90,7 @@ class RedisBus:
         if not events:
             return
         self._send(self._news, _encode(events))
-        self._deliver(events)
+        self._deliver(tuple(events))
 
     def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
         """A feed of what is published anywhere from now on. Raises ValueError where `capacity` is not positive."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fillwright.cli.output import EXIT_REFUSED, emit
-from fillwright.load import Load, LoadReport, Percentiles, generate
+
+if TYPE_CHECKING:
+    from fillwright.load import LoadReport, Percentiles
 
 
 def bench(
@@ -30,6 +32,8 @@ def bench(
 
     Orders are real for that engine: in paper mode they move paper balances, in live modes they move money.
     """
+    from fillwright.load import Load, generate
+
     load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key)
     report = asyncio.run(generate(load))
     emit(report, json, lambda: table(report))

@@ -13,6 +13,7 @@ import typer
 
 from fillwright import __version__
 from fillwright.cli import db, venues
+from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
 app.command()(bench)
+app.command("config")(settings_command.show)
 
 Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
 ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY", help="Where keys are set up.")]
@@ -88,8 +90,8 @@ def serve(
     from fillwright import observe
 
     given = {"host": host, "port": port, "snapshot": snapshot, "data_dir": data_dir}
-    settings = composition.load_settings({key: value for key, value in given.items() if value is not None})
     observe.configure_logging(log_level, json=json_logs)
+    settings = composition.load_settings({key: value for key, value in given.items() if value is not None})
     composition.run(settings, announce=_announce)
 
 

@@ -10,6 +10,7 @@ import re
 from decimal import Context, Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import cache
 
 import msgspec
 
@@ -86,12 +87,13 @@ def _bounded(units: int, pointer: str) -> int:
 
 def format_units(units: int, decimals: int) -> str:
     """`units` as a decimal string without trailing zeros: exact, never rounded."""
-    sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
+    if units < 0:
+        return "-" + format_units(-units, decimals)
     if decimals == 0:
-        return sign + digits
-    digits = digits.rjust(decimals + 1, "0")
+        return str(units)
+    digits = str(units).zfill(decimals + 1)
     fraction = digits[-decimals:].rstrip("0")
-    return sign + digits[:-decimals] + (f".{fraction}" if fraction else "")
+    return f"{digits[:-decimals]}.{fraction}" if fraction else digits[:-decimals]
 
 
 def format_ratio(ratio: Fraction, significant: int = 12) -> str:
@@ -101,6 +103,12 @@ def format_ratio(ratio: Fraction, significant: int = 12) -> str:
 
 def format_quotient(numerator: int, denominator: int, significant: int = 12) -> str:
     """numerator / denominator (not negative), as `format_ratio` does."""
-    value = Context(prec=significant).divide(Decimal(numerator), Decimal(denominator))
+    value = _context(significant).divide(Decimal(numerator), Decimal(denominator))
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@cache
+def _context(significant: int) -> Context:
+    """Making a context costs as much as the division."""
+    return Context(prec=significant)

@@ -137,11 +137,15 @@ class Triggered(msgspec.Struct, frozen=True, tag="triggered"):
 
 
 class Routed(msgspec.Struct, frozen=True, tag="routing"):
-    """A routing decision with everything it was taken from. `route` is None where nothing was executable."""
+    """A routing decision with everything it was taken from. `route` is None where nothing was executable.
+
+    `replay`: the pools, the clock and the terms that the decision follows from (`routing.replay`).
+    """
 
     candidates: tuple[Candidate, ...]
     route: Route | None
     slot: int
+    replay: bytes = b""
 
 
 class Built(msgspec.Struct, frozen=True, tag="building"):

@@ -47,8 +47,12 @@ class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-class Leg(msgspec.Struct, frozen=True):
-    """One swap in one pool, with the amounts that were quoted for it."""
+class Leg(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One swap in one pool, with the amounts that were quoted for it. Legs stand in the order of execution.
+
+    `path` numbers the route's parallel token paths, `hop` the steps of one path, both from 0. `limit` is this
+    leg's own bound on chain: its min-out for exact-in, its max-in for exact-out (0: none of its own).
+    """
 
     venue: str
     dex: str
@@ -58,10 +62,28 @@ class Leg(msgspec.Struct, frozen=True):
     amount_in: int
     amount_out: int
     fees: tuple[Fee, ...] = ()
+    path: int = 0
+    hop: int = 0
+    limit: int = 0
+    price_impact_ppm: int = 0
 
 
-class Route(msgspec.Struct, frozen=True):
-    """The whole plan. `limit` is enforced on chain: min-out for exact-in, max-in for exact-out."""
+class Dust(msgspec.Struct, frozen=True):
+    """What is expected to stay in the wallet of a mint that only passes through, in base units.
+
+    A hop's input is fixed at signing, at the least that the hop before it may give; the rest is dust.
+    """
+
+    mint: Mint
+    amount: int
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole plan. `limit` is enforced on chain: min-out for exact-in, max-in for exact-out.
+
+    `cost`: network costs by which routes were compared, in base units of the output (exact-in) or the input
+    (exact-out); they are paid in lamports. `size_bytes`, `locks`, `compute_units`: what the transaction takes.
+    """
 
     mode: SwapMode
     input_mint: Mint
@@ -72,6 +94,11 @@ class Route(msgspec.Struct, frozen=True):
     legs: tuple[Leg, ...]
     price_impact_ppm: int
     slot: int
+    dust: tuple[Dust, ...] = ()
+    cost: int = 0
+    size_bytes: int = 0
+    locks: int = 0
+    compute_units: int = 0
 
 
 def limit_after_slippage(mode: SwapMode, quoted: int, slippage_bps: int) -> int:

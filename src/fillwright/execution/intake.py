@@ -11,7 +11,7 @@ from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
 from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
 from fillwright.market.feed import MarketFeed
 from fillwright.ports import Bus, Change, Clock, Ids, Store
-from fillwright.routing.route import Decision, decide, mid_price
+from fillwright.routing.route import Decision, Router, mid_price
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
@@ -30,6 +30,7 @@ class Intake:
         self._clock = clock
         self._ids = ids
         self._market = market
+        self._router = Router()
         self._accepting = True
 
     @property
@@ -63,7 +64,7 @@ class Intake:
     async def quote(self, spec: OrderSpec) -> Decision:
         """What routing would decide for this order now. Accepts nothing."""
         snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
-        return decide(spec, snapshot)
+        return self._router.decide(spec, snapshot)
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:
         """The cancelled order. Raises NotFound, NotCancellable once bytes may be under way or it has ended."""

@@ -31,11 +31,12 @@ from fillwright.execution.held import HeldOrder
 from fillwright.execution.retry import GiveUp, RetryPolicy, deadline_ms, next_step
 from fillwright.market.feed import MarketFeed
 from fillwright.ports import Clock, Lease, Store
-from fillwright.routing.route import decide
+from fillwright.routing.replay import decide_recorded
+from fillwright.routing.route import Router
 
 
 class Journey:
-    """Runs orders; holds no state of its own between them."""
+    """Runs orders; between them it keeps nothing but what its router remembers of the market."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Journey:
         self._attempts = attempts
         self._policy = policy
         self._quote_timeout_s = quote_timeout_s
+        self._router = Router()
 
     async def run(self, order: Order, lease: Lease) -> Order:
         """Take `order` as far as it goes. Raises StaleLease and VersionConflict when it is no longer ours,
@@ -97,8 +99,8 @@ class Journey:
         started_s = self._clock.monotonic_s()
         async with asyncio.timeout(self._quote_timeout_s):
             snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
-        decision = decide(spec, snapshot)
-        await held.record(Routed(decision.candidates, decision.route, decision.slot))
+        decision, replay = decide_recorded(self._router, spec, snapshot)
+        await held.record(Routed(decision.candidates, decision.route, decision.slot, replay))
         venue = decision.route.legs[0].venue if decision.route is not None else None
         elapsed_s = self._clock.monotonic_s() - started_s
         observe.order_routed(held.order.id, len(decision.candidates), venue, elapsed_s)

@@ -122,7 +122,7 @@ class Worker:
         now_ms = self._clock.now_ms()
         allowed = self._rate.available(now_ms, free)
         if allowed <= 0:
-            self._wake_at(self._rate.next_ms(now_ms))
+            self._remember_wake(self._rate.next_ms(now_ms))
             return False
         lease = self._held_lease()
         orders = await self._store.claim(lease, now_ms, allowed)
@@ -225,8 +225,12 @@ class Worker:
         return self._lease
 
     def _wake_at(self, at_ms: int) -> None:
-        self._wake_ms = at_ms if self._wake_ms is None else min(self._wake_ms, at_ms)
+        self._remember_wake(at_ms)
         self._bus.ring()
+
+    def _remember_wake(self, at_ms: int) -> None:
+        """As `_wake_at` from within the dispatch loop: a ring there would only wake itself, over and over."""
+        self._wake_ms = at_ms if self._wake_ms is None else min(self._wake_ms, at_ms)
 
     def _idle_s(self) -> float:
         """How long to wait for a ring: until the earliest known due time, at most one sweep interval."""

@@ -1,8 +1,10 @@
 """The best executable route for an order over a snapshot, in exact integers.
 
-Every pool of the pair is asked; each answer, or the reason for having none, becomes a candidate. The best
-net outcome for the wallet wins: the largest output for exact-in, the smallest input for exact-out; equal
-ones go to the smaller pool address, so that the same snapshot always gives the same route.
+In: an order's spec and a snapshot. Out: a decision: the route (split over pools and over paths of at most three
+hops), every direct pool's own quote or refusal, the best single pool, and a bound that no route can beat. The same
+snapshot, spec and terms always give the same decision. Must not: send or sign anything.
+
+A router remembers curves between snapshots (`book`), which makes it fast and changes no answer.
 """
 
 from __future__ import annotations
@@ -14,39 +16,95 @@ import msgspec
 from fillwright.domain.amounts import SwapMode, format_quotient
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.domain.orders import OrderError, OrderSpec
-from fillwright.domain.routes import Candidate, Leg, Route, limit_after_slippage
+from fillwright.domain.routes import Candidate, Dust, Leg, Route, limit_after_slippage
 from fillwright.market.snapshot import Snapshot, venue_for
-from fillwright.venues.venue import Pool, Quote, Swap
+from fillwright.routing.book import Book
+from fillwright.routing.bound import output_bound
+from fillwright.routing.candidates import PPM, ask, price_impact_ppm
+from fillwright.routing.exact import ExactLeg
+from fillwright.routing.field import Field, Survey
+from fillwright.routing.footprint import Loads
+from fillwright.routing.solve import Choice, Solver
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
+from fillwright.venues.venue import Swap
 
-_PPM = 1_000_000
 MAX_MID_POOLS = 16
+MAX_REASONS = 4
 _MID_DIGITS = 24
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`route` is None where nothing can be executed; `problem` says why then."""
+    """`route` is None where nothing can be executed; `problem` says why then.
+
+    `candidates`: the direct pools, at most `field.MAX_DIRECT` where there are more. `best_single`: the best of
+    them, None where none answers. `gain_ppm`: how much more the route gives than that pool, net of costs, in
+    millionths, rounded down (0 where there is no route or nothing to compare it with). `bound`: no route over
+    the pools and paths looked at gives more output than this (exact-in only); it is drawn from the curves, exact
+    to about a part in 10⁹ and a unit per leg. `field`: the pools that the decision depends on.
+    """
 
     candidates: tuple[Candidate, ...]
     route: Route | None
     problem: OrderError | None
     slot: int
+    best_single: Candidate | None = None
+    gain_ppm: int = 0
+    bound: int | None = None
+    terms: RoutingTerms = DEFAULT_TERMS
+    lamport_price: float = 0.0
+    field: tuple[str, ...] = ()
 
 
-def decide(spec: OrderSpec, snapshot: Snapshot) -> Decision:
-    """Route `spec` over `snapshot`."""
-    pools = [pool for pool in snapshot.of_pair(spec.input_mint, spec.output_mint) if _allowed(spec, pool)]
-    if not pools:
-        problem = OrderError("no_pool", "no pool that the order allows trades this pair")
-        return Decision((), None, problem, snapshot.slot)
-    candidates = tuple(_ask(spec, pool, snapshot) for pool in pools)
-    best = _best(spec, candidates)
-    if best is None:
-        return Decision(candidates, None, OrderError("no_route", _refusals(candidates)), snapshot.slot)
-    route = _route(spec, best, snapshot.slot)
-    if not _meets_limit(spec, route):
-        problem = OrderError("limit_not_met", "no pool meets the order's limit now")
-        return Decision(candidates, None, problem, snapshot.slot)
-    return Decision(candidates, route, None, snapshot.slot)
+class Router:
+    """Decides over successive snapshots. Not for use from several threads at once."""
+
+    def __init__(self) -> None:
+        self._book = Book()
+        self._survey = Survey(self._book)
+        self._solver = Solver(Loads())
+
+    def decide(self, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
+        """Route `spec` over `snapshot`."""
+        return self.decide_on(spec, self.field(spec, snapshot, terms), snapshot, terms)
+
+    def field(self, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Field:
+        """What a decision on `spec` is taken from."""
+        self._book.open(snapshot)
+        return self._survey.field(spec, terms)
+
+    def decide_on(self, spec: OrderSpec, field: Field, snapshot: Snapshot, terms: RoutingTerms) -> Decision:
+        """Route `spec` over a field of `snapshot`."""
+        swap = Swap(spec.input_mint, spec.mode, spec.amount)
+        candidates = tuple(ask(side.pool, swap, snapshot.clock) for side in field.direct)
+        choices, price = self._solver.choose(spec, field, snapshot.clock, terms)
+        decision = Decision(
+            candidates,
+            None,
+            _no_route(candidates, field),
+            snapshot.slot,
+            best_single=_best_single(choices, candidates),
+            bound=output_bound(spec, field, price, terms.max_legs),
+            terms=terms,
+            lamport_price=field.lamport_price,
+            field=tuple(sorted(field.pools())),
+        )
+        for choice in choices:
+            try:
+                route = _route(spec, choice, snapshot)
+            except QuoteRefused:
+                # A remembered quoter answered what the pool refuses as of this clock: the next best choice.
+                continue
+            if not _meets_limit(spec, route):
+                problem = OrderError("limit_not_met", "no route meets the order's limit now")
+                return msgspec.structs.replace(decision, problem=problem)
+            gain = _gain_ppm(spec, choice, choices)
+            return msgspec.structs.replace(decision, route=route, problem=None, gain_ppm=gain)
+        return decision
+
+
+def decide(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
+    """Route `spec` over `snapshot` with a router of its own; who routes often keeps one."""
+    return Router().decide(spec, snapshot, terms)
 
 
 def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
@@ -68,74 +126,114 @@ def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
     return format_quotient(mid, 10**_MID_DIGITS)
 
 
-def _allowed(spec: OrderSpec, pool: Pool) -> bool:
-    if spec.venues and pool.venue not in spec.venues and venue_for(pool).dex not in spec.venues:
-        return False
-    if pool.venue in spec.exclude_venues or venue_for(pool).dex in spec.exclude_venues:
-        return False
-    return pool.address not in spec.exclude_pools and (not spec.pools or pool.address in spec.pools)
-
-
-def _ask(spec: OrderSpec, pool: Pool, snapshot: Snapshot) -> Candidate:
-    venue = venue_for(pool)
-    try:
-        quote = venue.quote(pool, Swap(spec.input_mint, spec.mode, spec.amount), snapshot.clock)
-        if quote.amount_out <= 0 or quote.amount_in <= 0:
-            raise QuoteRefused(Refusal.AMOUNT_TOO_SMALL, "the amount is too small to receive anything")
-        spot = venue.spot(pool, spec.input_mint, snapshot.clock)
-    except QuoteRefused as error:
-        return Candidate(venue.id, venue.dex, pool.address, refusal=error.reason, detail=error.message)
-    return Candidate(
-        venue=venue.id,
-        dex=venue.dex,
-        pool=pool.address,
-        amount_in=quote.amount_in,
-        amount_out=quote.amount_out,
-        fees=quote.fees,
-        price_impact_ppm=price_impact_ppm(quote, spec.input_mint, spot),
-    )
-
-
-def price_impact_ppm(quote: Quote, input_mint: str, spot: Fraction) -> int:
-    """1 - A/spot in millionths, rounded up, never negative; A is the executable price with the fees put back."""
-    net_in, gross_out = quote.amount_in, quote.amount_out
-    for fee in quote.fees:
-        if fee.mint == input_mint:
-            net_in -= fee.amount
-        else:
-            gross_out += fee.amount
-    reference = net_in * spot.numerator
-    if reference <= 0:
-        return 0
-    return max(0, _PPM - gross_out * spot.denominator * _PPM // reference)
-
-
-def _best(spec: OrderSpec, candidates: tuple[Candidate, ...]) -> Candidate | None:
-    priced = [candidate for candidate in candidates if not candidate.refusal]
-    if not priced:
+def mid_ratio(spec: OrderSpec, snapshot: Snapshot) -> Fraction | None:
+    """As `mid_price`, in base units, exact."""
+    spots = []
+    for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
+        try:
+            spots.append(venue_for(pool).spot(pool, spec.input_mint, snapshot.clock))
+        except QuoteRefused:
+            continue
+    if not spots:
         return None
-    if spec.mode is SwapMode.EXACT_IN:
-        return min(priced, key=lambda candidate: (-candidate.amount_out, candidate.pool))
-    return min(priced, key=lambda candidate: (candidate.amount_in, candidate.pool))
+    spots.sort()
+    middle = len(spots) // 2
+    return spots[middle] if len(spots) % 2 else (spots[middle - 1] + spots[middle]) / 2
 
 
-def _route(spec: OrderSpec, best: Candidate, slot: int) -> Route:
-    quoted = best.amount_out if spec.mode is SwapMode.EXACT_IN else best.amount_in
+def _best_single(choices: list[Choice], candidates: tuple[Candidate, ...]) -> Candidate | None:
+    """The direct pool that is best net of costs."""
+    single = next((choice.finished.legs[0] for choice in choices if len(choice.finished.legs) == 1), None)
+    if single is None:
+        return None
+    return next((candidate for candidate in candidates if candidate.pool == single.side.address), None)
+
+
+def _route(spec: OrderSpec, choice: Choice, snapshot: Snapshot) -> Route:
+    """The choice as a route, each leg quoted once more with all its fees. Raises QuoteRefused."""
+    finished = choice.finished
+    exact_in = spec.mode is SwapMode.EXACT_IN
+    quoted = finished.amount_out if exact_in else finished.amount_in
     limit = spec.limit if spec.limit is not None else limit_after_slippage(spec.mode, quoted, spec.slippage_bps)
-    leg = Leg(
-        best.venue, best.dex, best.pool, spec.input_mint, spec.output_mint, best.amount_in, best.amount_out, best.fees
-    )
+    hops: dict[int, int] = {}
+    for exact in finished.legs:
+        hops[exact.path] = max(hops.get(exact.path, 0), exact.hop)
+    legs = []
+    for exact in finished.legs:
+        bounded = exact.hop == hops[exact.path] if exact_in else exact.hop == 0
+        legs.append(_leg(spec, exact, _leg_limit(spec, exact, limit, quoted) if bounded else exact.bound, snapshot))
+    size = choice.size
     return Route(
         mode=spec.mode,
         input_mint=spec.input_mint,
         output_mint=spec.output_mint,
-        amount_in=best.amount_in,
-        amount_out=best.amount_out,
+        amount_in=finished.amount_in,
+        amount_out=finished.amount_out,
         limit=limit,
-        legs=(leg,),
-        price_impact_ppm=best.price_impact_ppm,
-        slot=slot,
+        legs=tuple(legs),
+        price_impact_ppm=_impact_ppm(legs),
+        slot=snapshot.slot,
+        dust=tuple(Dust(mint, units) for mint, units in finished.dust),
+        cost=choice.cost,
+        size_bytes=size.size_bytes if size else 0,
+        locks=size.locks if size else 0,
+        compute_units=size.compute_units if size else 0,
     )
+
+
+def _leg_limit(spec: OrderSpec, exact: ExactLeg, limit: int, quoted: int) -> int:
+    """The leg's part of the route's limit: together the legs enforce no less than the whole."""
+    if spec.mode is SwapMode.EXACT_IN:
+        return -(-limit * exact.amount_out // quoted)
+    return limit * exact.amount_in // quoted
+
+
+def _leg(spec: OrderSpec, exact: ExactLeg, limit: int, snapshot: Snapshot) -> Leg:
+    side = exact.side
+    amount = exact.amount_in if spec.mode is SwapMode.EXACT_IN else exact.amount_out
+    quote = side.venue.quote(side.pool, Swap(side.input_mint, spec.mode, amount), snapshot.clock)
+    if (quote.amount_in, quote.amount_out) != (exact.amount_in, exact.amount_out):
+        raise QuoteRefused(Refusal.STALE, "the pool's quote has changed since it was compared")
+    return Leg(
+        venue=side.venue.id,
+        dex=side.dex,
+        pool=side.address,
+        input_mint=side.input_mint,
+        output_mint=side.output_mint,
+        amount_in=quote.amount_in,
+        amount_out=quote.amount_out,
+        fees=quote.fees,
+        path=exact.path,
+        hop=exact.hop,
+        limit=limit,
+        price_impact_ppm=price_impact_ppm(
+            quote, side.input_mint, side.venue.spot(side.pool, side.input_mint, snapshot.clock)
+        ),
+    )
+
+
+def _impact_ppm(legs: list[Leg]) -> int:
+    """Of a route: per hop the legs' mean by input, compounded along a path; the paths' mean by input. Rounded up."""
+    total, weighted = 0, Fraction(0)
+    for path in sorted({leg.path for leg in legs}):
+        kept, entered = Fraction(1), 0
+        for hop in range(max(leg.hop for leg in legs if leg.path == path) + 1):
+            stage = [leg for leg in legs if (leg.path, leg.hop) == (path, hop)]
+            into = sum(leg.amount_in for leg in stage)
+            entered = into if hop == 0 else entered
+            kept *= 1 - Fraction(sum(leg.price_impact_ppm * leg.amount_in for leg in stage), PPM * into)
+        total += entered
+        weighted += (1 - kept) * entered
+    return int(-(-weighted * PPM // total)) if total else 0
+
+
+def _gain_ppm(spec: OrderSpec, choice: Choice, choices: list[Choice]) -> int:
+    """The gain over the best single pool, both net of costs."""
+    singles = [other for other in choices if len(other.finished.legs) == 1]
+    if not singles:
+        return 0
+    reference = abs(singles[0].net)
+    return (choice.net - singles[0].net) * PPM // reference if reference else 0
 
 
 def _meets_limit(spec: OrderSpec, route: Route) -> bool:
@@ -144,6 +242,10 @@ def _meets_limit(spec: OrderSpec, route: Route) -> bool:
     return route.amount_in <= route.limit
 
 
-def _refusals(candidates: tuple[Candidate, ...]) -> str:
-    reasons = "; ".join(f"{candidate.pool}: {candidate.detail}" for candidate in candidates[:4])
-    return f"no pool can execute this order: {reasons}"
+def _no_route(candidates: tuple[Candidate, ...], field: Field) -> OrderError:
+    if not candidates and not field.paths:
+        return OrderError("no_pool", "no pool that the order allows trades this pair")
+    reasons = "; ".join(f"{candidate.pool}: {candidate.detail}" for candidate in candidates[:MAX_REASONS])
+    return OrderError(
+        "no_route", f"no pool can execute this order: {reasons or 'no path takes it whole in one transaction'}"
+    )

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from fillwright.domain.lifecycle import OPEN_ATTEMPTS
 from fillwright.domain.orders import (
     Attempt,
     AttemptStatus,
@@ -27,6 +28,8 @@ from fillwright.domain.routes import Route
 
 PLAIN_STATUS: dict[OrderStatus, str] = {status: str(status.value) for status in OrderStatus}
 """Statuses as plain strings: drivers take a slow path for subclasses of str."""
+
+PLAIN_ATTEMPT_STATUS: dict[AttemptStatus, str] = {status: str(status.value) for status in AttemptStatus}
 
 KINDS: dict[type, str] = {body: str(body.__struct_config__.tag) for body in get_args(EventBody)}
 """Each kind of event by its body's type; the same as `OrderEvent.kind`."""
@@ -118,7 +121,8 @@ def attempt_row(order: object, attempt: Attempt) -> tuple[Any, ...]:
     return (
         order,
         attempt.number,
-        str(attempt.status.value),
+        int(attempt.status in OPEN_ATTEMPTS),
+        PLAIN_ATTEMPT_STATUS[attempt.status],
         attempt.signature,
         attempt.raw,
         attempt.last_valid_block_height,
@@ -128,6 +132,20 @@ def attempt_row(order: object, attempt: Attempt) -> tuple[Any, ...]:
         None if attempt.error is None else encode(attempt.error),
         attempt.slot,
         attempt.fee_lamports,
+    )
+
+
+def attempt_step(order: object, attempt: Attempt) -> tuple[Any, ...]:
+    """What changes of an attempt while it is open, then what it is found by."""
+    return (
+        PLAIN_ATTEMPT_STATUS[attempt.status],
+        None if attempt.error is None else encode(attempt.error),
+        attempt.slot,
+        attempt.fee_lamports,
+        order,
+        attempt.number,
+        attempt.signature,
+        attempt.raw,
     )
 
 

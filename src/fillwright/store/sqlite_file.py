@@ -16,6 +16,8 @@ from fillwright.store.queries import Migration, migrations
 
 MIN_SQLITE = (3, 31, 0)
 BUSY_TIMEOUT_MS = 5_000
+WRITER_BUSY_TIMEOUT_MS = 50
+"""How long a flush waits for someone else's lock on the file: short, because the event loop waits with it."""
 CHECKPOINT_PAGES = 10_000
 """Pages of the write-ahead log after which the writer copies them into the file."""
 WRITER_CACHE_KIB = 16_384
@@ -83,6 +85,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         migrate(connection, migrations("sqlite"))
+        connection.execute(f"PRAGMA busy_timeout = {WRITER_BUSY_TIMEOUT_MS}")
     except sqlite3.DatabaseError as error:
         connection.close()
         raise ConfigError(f"the store at {path} can't be used: {error}") from error

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError, VersionConflict
-from fillwright.domain.lifecycle import TERMINAL
-from fillwright.domain.orders import Attempt, Order, OrderEvent, OrderId, Routed
+from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL
+from fillwright.domain.orders import Attempt, AttemptStatus, Order, OrderEvent, OrderId, Routed
 from fillwright.ports import Change
 from fillwright.store import records
 from fillwright.store.queries import load
@@ -39,8 +39,12 @@ _ROUTE_ORDER = _SQL["route_order"]
 _TAKE_ORDER = _SQL["take_order"]
 _RELEASE_ORDER = _SQL["release_order"]
 _END_ORDER = _SQL["end_order"]
+_ADVANCE_ATTEMPT = _SQL["advance_attempt"]
 _PUT_ATTEMPT = _SQL["put_attempt"]
 _SAVE_TOTALS = _SQL["save_totals"]
+
+_UNDER_WAY = OPEN_ATTEMPTS - {AttemptStatus.BUILT}
+"""Statuses of an attempt that has been written before, and is still open."""
 
 OrderRow = tuple[str, str, int, int, int | None, str, str, str | None]
 """What `records.decode_order` takes."""
@@ -299,6 +303,10 @@ class Writer:
         log.clear()
 
     def _put_attempt(self, order_seq: int, attempt: Attempt) -> None:
+        if attempt.status in _UNDER_WAY:
+            moved = self._execute(_ADVANCE_ATTEMPT, records.attempt_step(order_seq, attempt))
+            if moved.rowcount == 1:
+                return
         if self._execute(_PUT_ATTEMPT, records.attempt_row(order_seq, attempt)).rowcount != 1:
             raise StoreError(f"attempt {attempt.number} of order {attempt.order_id} has other signed bytes")
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from fillwright.domain.accounts import Account
 from fillwright.venues.venue import AnyVenue, Registry
 
-_FOLDERS = (
+FOLDERS = (
     "raydium_amm_v4",
     "raydium_clmm",
     "raydium_cpmm",
@@ -16,7 +16,7 @@ _FOLDERS = (
     "meteora_dlmm",
 )
 
-VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in _FOLDERS}
+VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in FOLDERS}
 """One instance of each, by its folder's name."""
 
 

@@ -32,13 +32,18 @@ UPDATE orders SET routed_sequence = ? WHERE seq = ?;
 
 -- put_attempt: Add an attempt, or say how it is doing. The signed bytes never change.
 INSERT INTO attempts (
-    order_seq, number, status, signature, raw, last_valid_block_height, limit_units, marker_seed, created_ms,
-    error, slot, fee_lamports
+    order_seq, number, is_open, status, signature, raw, last_valid_block_height, limit_units, marker_seed,
+    created_ms, error, slot, fee_lamports
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (order_seq, number) DO UPDATE
-SET status = excluded.status, error = excluded.error, slot = excluded.slot, fee_lamports = excluded.fee_lamports
+SET is_open = excluded.is_open, status = excluded.status, error = excluded.error, slot = excluded.slot,
+    fee_lamports = excluded.fee_lamports
 WHERE signature = excluded.signature AND raw = excluded.raw;
+
+-- advance_attempt: Say how an open attempt is doing that stays open: touches no index.
+UPDATE attempts SET status = ?, error = ?, slot = ?, fee_lamports = ?
+WHERE order_seq = ? AND number = ? AND is_open = 1 AND signature = ? AND raw = ?;
 
 -- insert_fill: Add a fill.
 INSERT INTO fills (

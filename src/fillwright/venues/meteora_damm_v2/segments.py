@@ -74,7 +74,8 @@ def _rational(pool: DammV2Pool, terms: Terms) -> Iterator[CurveSegment]:
 
 def _input_for(output: float, reserve_in: float, reserve_out: float) -> float:
     """The input that yields `output`; infinite where the reserves can't."""
-    return reserve_in * output / (reserve_out - output) if output < reserve_out else math.inf
+    left = reserve_out - output
+    return reserve_in * output / left if left > 0 else math.inf
 
 
 def _virtual_reserves(pool: DammV2Pool, terms: Terms, kept_out: float) -> tuple[float, float, float]:

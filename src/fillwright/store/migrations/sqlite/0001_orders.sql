@@ -52,10 +52,11 @@ CREATE TABLE events (
     UNIQUE (order_seq, number)
 );
 
--- Signed transactions. Amounts that need 64 unsigned bits are decimal text.
+-- Signed transactions. `is_open`: built, sent or landed, so that it may land or has landed. Amounts that need 64 unsigned bits are decimal text.
 CREATE TABLE attempts (
     order_seq INTEGER NOT NULL,
     number INTEGER NOT NULL,
+    is_open INTEGER NOT NULL,
     status TEXT NOT NULL,
     signature TEXT NOT NULL UNIQUE,
     raw BLOB NOT NULL,
@@ -70,7 +71,7 @@ CREATE TABLE attempts (
 );
 
 -- At most one attempt of an order may be able to land.
-CREATE UNIQUE INDEX attempts_open ON attempts (order_seq) WHERE status IN ('built', 'sent', 'landed');
+CREATE UNIQUE INDEX attempts_open ON attempts (order_seq) WHERE is_open = 1;
 
 CREATE TABLE fills (
     signature TEXT PRIMARY KEY,

@@ -1,6 +1,7 @@
 """Settings: read once from the environment (and a `.env` file), frozen afterwards.
 
-Every setting is `FILLWRIGHT_` and its name in upper case, such as FILLWRIGHT_PORT.
+Every setting is `FILLWRIGHT_` and its name in upper case, such as FILLWRIGHT_PORT. `sources` adds the variables
+of earlier engines beneath those, and says where each setting came from.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fillwright.domain.errors import ConfigError
@@ -44,18 +45,30 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(BaseSettings):
-    """Fields end in their unit. `paper_*` shape the simulated chain and market only."""
+    """Fields end in their unit. `paper_*` shape the simulated chain and market only.
+
+    `environment`: in production, missing servers refuse the start; in development, origins are not checked.
+    `compat_insecure`: the client dialects' API, which knows no keys, is open to whoever reaches the server.
+    """
 
     model_config = SettingsConfigDict(env_prefix="FILLWRIGHT_", env_file=".env", extra="ignore", frozen=True)
 
     mode: Mode = Mode.PAPER
+    environment: Literal["", "development", "production", "test"] = ""
     data_dir: Path = Path("fillwright-data")
     snapshot: Path | None = None
+    database_url: SecretStr | None = None
+    database_pool_max: int = Field(default=10, ge=1, le=1_000)
+    redis_url: SecretStr | None = None
+    rpc_url: SecretStr | None = None
+    private_key: SecretStr | None = None
 
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
     api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    compat_default_dialect: Literal["", "000", "001", "002", "003", "004"] = ""
+    compat_insecure: bool = False
     max_body_bytes: int = 65_536
     max_streams: int = 10_000
     stream_heartbeat_s: float = 15.0
@@ -129,8 +142,11 @@ class Settings(BaseSettings):
 
 def check(settings: Settings) -> Settings:
     """`settings`, if they may serve. Raises ConfigError."""
-    if not settings.api_keys and not settings.is_loopback:
-        raise ConfigError(f"binding to {settings.host} needs FILLWRIGHT_API_KEYS; without keys bind to 127.0.0.1")
+    if not settings.api_keys and not settings.is_loopback and not settings.compat_insecure:
+        raise ConfigError(
+            f"binding to {settings.host} needs FILLWRIGHT_API_KEYS; without keys bind to 127.0.0.1, or set "
+            "COMPAT_INSECURE=1 to open the client dialects' API to everybody"
+        )
     if not settings.api_keys and settings.mode is not Mode.PAPER:
         raise ConfigError(f"mode {settings.mode} needs FILLWRIGHT_API_KEYS")
     if settings.paper_execution_delay_min_ms > settings.paper_execution_delay_max_ms:

@@ -1,0 +1,156 @@
+"""Decisions that can be taken again: what one follows from, as bytes, and the way back.
+
+In: a decision and the snapshot it was taken on. Out: bytes to store with the `routing` event; from these and the
+order's spec alone, the same decision. Pools are kept as their venues' frozen values. Must not: read anything else.
+"""
+
+from __future__ import annotations
+
+import zlib
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from fillwright.domain.accounts import Address, ChainClock
+from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import StoreError
+from fillwright.domain.orders import OrderSpec
+from fillwright.market.snapshot import Snapshot, index_pairs
+from fillwright.routing.book import Book
+from fillwright.routing.field import Field
+from fillwright.routing.paths import Path
+from fillwright.routing.route import Decision, Router
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
+from fillwright.venues.meteora_damm_v1.layout import DammV1Pool
+from fillwright.venues.meteora_damm_v2.layout import DammV2Pool
+from fillwright.venues.meteora_damm_v2.rate_limiter import RateLimiter
+from fillwright.venues.meteora_damm_v2.schedulers import MarketCapScheduler, TimeScheduler
+from fillwright.venues.meteora_dlmm.layout import DlmmPool
+from fillwright.venues.raydium_amm_v4.layout import AmmV4Pool
+from fillwright.venues.raydium_clmm.layout import ClmmPool
+from fillwright.venues.raydium_cpmm.layout import CpmmPool
+from fillwright.venues.venue import Pool
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+_VERSION = 1
+_LEVEL = 1
+
+_POOL_TYPES: dict[str, type] = {
+    "raydium_amm_v4": AmmV4Pool,
+    "raydium_cpmm": CpmmPool,
+    "raydium_clmm": ClmmPool,
+    "meteora_dlmm": DlmmPool,
+    "meteora_damm_v1": DammV1Pool,
+    "meteora_damm_v2": DammV2Pool,
+}
+_BASE_FEES: dict[str, type] = {kind.__name__: kind for kind in (TimeScheduler, MarketCapScheduler, RateLimiter)}
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """A pool: its venue, its value, and the kind of base fee where the value alone does not tell it."""
+
+    venue: str
+    pool: msgspec.Raw
+    base_fee: str = ""
+
+
+class _Record(msgspec.Struct, frozen=True):
+    version: int
+    clock: ChainClock
+    terms: RoutingTerms
+    lamport_price: float
+    direct: tuple[Address, ...]
+    paths: tuple[Path, ...]
+    hops: tuple[tuple[Address, ...], ...]
+    pools: tuple[_Stored, ...]
+    x: float
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Record)
+
+
+def decide_recorded(
+    router: Router, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS
+) -> tuple[Decision, bytes]:
+    """As `Router.decide`, with the bytes that `replay` needs to take the decision again."""
+    field = router.field(spec, snapshot, terms)
+    return router.decide_on(spec, field, snapshot, terms), record(field, snapshot, terms)
+
+
+def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
+    """What a decision on `field` follows from."""
+    hops: dict[tuple[str, str], tuple[Address, ...]] = {}
+    for path in field.paths:
+        for pair in pairwise(path):
+            hops[pair] = tuple(side.address for side in field.sides(*pair))
+    kept = _Record(
+        version=_VERSION,
+        clock=snapshot.clock,
+        terms=terms,
+        lamport_price=field.lamport_price,
+        direct=tuple(side.address for side in field.direct),
+        paths=tuple(field.paths),
+        hops=tuple(hops.values()),
+        pools=tuple(_stored(side.pool) for _, side in sorted(field.pools().items())),
+        x=field.x,
+    )
+    return zlib.compress(_encoder.encode(kept), _LEVEL)
+
+
+def replay(spec: OrderSpec, stored: bytes) -> Decision:
+    """The decision once more. Raises StoreError `replay_unreadable` for bytes that are no record."""
+    kept = _read(stored)
+    pools = [_pool(one) for one in kept.pools]
+    snapshot = Snapshot(kept.clock, {pool.address: pool for pool in pools}, index_pairs(pools))
+    book = Book()
+    book.open(snapshot)
+    pair = (spec.input_mint, spec.output_mint)
+    direct = [book.side(snapshot.pools[address], spec.input_mint) for address in kept.direct]
+    exact_in = spec.mode is SwapMode.EXACT_IN
+    by_pair = {pair: [side for side in direct if exact_in or side.sells_exactly]}
+    pairs = dict.fromkeys(hop for path in kept.paths for hop in pairwise(path))
+    for hop, addresses in zip(pairs, kept.hops, strict=True):
+        if hop != pair:
+            by_pair[hop] = [book.side(snapshot.pools[address], hop[0]) for address in addresses]
+    field = Field(direct, by_pair, list(kept.paths), kept.lamport_price, kept.x)
+    return Router().decide_on(spec, field, snapshot, kept.terms)
+
+
+def _stored(pool: Pool) -> _Stored:
+    base_fee = type(pool.base_fee).__name__ if isinstance(pool, DammV2Pool) else ""
+    return _Stored(pool.venue, msgspec.Raw(_encoder.encode(pool)), base_fee)
+
+
+def _pool(stored: _Stored) -> Pool:
+    try:
+        if stored.base_fee:
+            return _damm_v2(msgspec.json.decode(stored.pool), _BASE_FEES[stored.base_fee])
+        pool: Pool = msgspec.json.decode(stored.pool, type=_POOL_TYPES[stored.venue])
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise _unreadable(f"a pool of {stored.venue}: {error}") from error
+    return pool
+
+
+def _damm_v2(fields: dict[str, Any], base_fee: type) -> Pool:
+    """The kinds of base fee carry no tag, so that field is read apart from the others."""
+    types = {field.name: field.type for field in msgspec.structs.fields(DammV2Pool)}
+    types["base_fee"] = base_fee
+    return DammV2Pool(**{name: msgspec.convert(fields[name], kind) for name, kind in types.items()})
+
+
+def _read(stored: bytes) -> _Record:
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(stored, MAX_RECORD_BYTES)
+        kept = _decoder.decode(text)
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise _unreadable(str(error)) from error
+    if kept.version != _VERSION:
+        raise _unreadable(f"version {kept.version}")
+    return kept
+
+
+def _unreadable(why: str) -> StoreError:
+    return StoreError(f"this routing record can't be read: {why}", code="replay_unreadable")
