@@ -120,7 +120,7 @@ class MemoryBus:
             self._subscriptions[subscription] = None
         return subscription
 
-    def lose(self) -> None:
+    def resync(self) -> None:
         """Tell every reader that it may have missed something."""
         for subscription in list(self._subscriptions):
             subscription.lose()

@@ -98,7 +98,7 @@ class RedisBus:
 
     def resync(self) -> None:
         """Tell every reader that it may have missed something."""
-        self._local.lose()
+        self._local.resync()
 
     def _send(self, channel: str, message: bytes) -> None:
         self._unsent.append((channel, self._id + message))

@@ -120,6 +120,13 @@ def parse_message(message: bytes) -> Transaction:
     return _parse(message)
 
 
+def signature_of(raw: bytes) -> str:
+    """The first signature of a signed transaction, not verified. Raises ChainError `transaction_invalid`."""
+    if len(raw) <= 1 + _SIGNATURE_BYTES:
+        raise _invalid("it holds no signature")
+    return str(Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES]))
+
+
 def is_signed(raw: bytes) -> bool:
     """Whether the signature is the payer's over these bytes. `raw` has been parsed before."""
     message = raw[1 + _SIGNATURE_BYTES :]
