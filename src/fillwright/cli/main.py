@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fillwright import __version__
-from fillwright.cli import db, venues
+from fillwright.cli import db, processes, venues
 from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
@@ -30,6 +30,8 @@ app = typer.Typer(
 app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
 app.command()(bench)
+for _process in (processes.api, processes.worker, processes.paper):
+    app.command()(_process)
 app.command("config")(settings_command.show)
 
 Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL
+from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import Order, OrderEvent, Routed
 from fillwright.ports import Change
 from fillwright.store import records
@@ -88,8 +88,8 @@ class Flush:
         for position, step in enumerate(self._steps, 1):
             order_id, attempt, fill = step.change.order.id, step.change.attempt, step.change.fill
             if attempt is not None:
-                _, number, status, *rest = records.attempt_row(order_id, attempt)
-                attempts.append((position, order_id, number, status, attempt.status in OPEN_ATTEMPTS, *rest))
+                _, number, is_open, status, *rest = records.attempt_row(order_id, attempt)
+                attempts.append((position, order_id, number, status, bool(is_open), *rest))
             if fill is not None:
                 fills.append((position, *records.fill_row(order_id, fill)))
         rows = ([new.row for new in self._new], [step.row for step in self._steps], events, attempts, fills)
