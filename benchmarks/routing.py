@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, pairwise, product
 from math import exp, inf, log
 from random import Random
-from time import perf_counter
+from time import perf_counter, process_time
 
 import cvxpy
 
@@ -294,7 +294,8 @@ def plans_over(sides: Callable[[str, str], list[Side]], chosen: Sequence[tuple[s
 
 def goal_4(cases: int) -> None:
     print("4. never below the best single pool, net, in exact integers: zero violations")
-    draw, router, violations, routed, refused, slowest = Random(9), Router(), 0, 0, 0, 0.0
+    draw, router, violations, routed, refused = Random(9), Router(), 0, 0, 0
+    times: list[float] = []
     per_market = 25
     for number in range(cases // per_market):
         snapshot = direct_market(number, draw.randrange(1, 9), noise=draw.choice((0.0, 0.001, 0.02)))
@@ -305,16 +306,18 @@ def goal_4(cases: int) -> None:
             amount = draw.choice((draw.randrange(1, 100), int(10 ** draw.uniform(1, 19.2)), U64_MAX))
             terms = draw.choice((FREE, RoutingTerms(), RoutingTerms(lookup_tables=True)))
             spec = order(source, target, amount, mode)
-            started = perf_counter()
+            # Of the processor: a hundred thousand wall times tell of the machine's other work.
+            started = process_time()
             decision = router.decide(spec, snapshot, terms)
-            slowest = max(slowest, perf_counter() - started)
+            times.append(process_time() - started)
             routed += decision.route is not None
             refused += decision.route is None
             violations += violated(spec, snapshot, decision, terms)
     promise(violations == 0, f"{violations} routes below the best single pool")
     print(
         f"  {cases:,} cases: {violations} violations, {routed:,} routed, {refused:,} refused with a reason; "
-        f"slowest {slowest * 1e3:.0f} ms"
+        f"p50 {quantile(times, 0.5) * 1e3:.2f} ms, p99 {quantile(times, 0.99) * 1e3:.1f} ms, "
+        f"slowest {max(times) * 1e3:.0f} ms of processor time"
     )
 
 
@@ -416,7 +419,8 @@ def grid(sides: Sequence[Side], amount: int, steps: int) -> int:
     return sum(given)
 
 
-def main() -> int:
+def main() -> None:
+    """Run the chosen goals; exit status 1 where a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20_000, help="random cases of goal 4")
     parser.add_argument("--only", type=int, nargs="*", default=[1, 2, 3, 4, 5], help="goals to run")
@@ -425,8 +429,9 @@ def main() -> int:
     for number in chosen.only:
         goals[number]()
     print("all promises kept" if not broken else f"{len(broken)} promises broken")
-    return 1 if broken else 0
+    if broken:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

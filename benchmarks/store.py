@@ -7,18 +7,19 @@ run measures on the same disk: a transaction for every transition.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import quantiles
 
 import uvloop
+from benchmarks.figures import Figure, show
 from msgspec.structs import replace
 
+from fillwright.app import tune_interpreter
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.amounts import SwapMode
@@ -46,8 +47,8 @@ from fillwright.store.sqlite import SqliteStore
 
 DEFAULT_ORDERS = 20_000
 IN_FLIGHT = (10, 100, 1_000)
-GOAL_ORDERS_PER_S = 18_000
-GOAL_IN_FLIGHT = 100
+GOALS_ORDERS_PER_S = {100: 18_000}
+FULL_IN_FLIGHT = 100
 BASELINE_ORDERS = 300
 PAGE = 50
 
@@ -172,18 +173,18 @@ def baseline(path: Path, lives: Sequence[Steps]) -> float:
     return elapsed
 
 
-async def measure(directory: Path, count: int) -> None:
+async def measure(directory: Path, count: int) -> list[Figure]:
     clock, ids = SystemClock(), SystemIds()
     lives = []
     for number in range(count):
         now_ms = clock.now_ms()
         lives.append(life(ids.order_id(now_ms), number, now_ms))
     steps = [steps for steps, _, _ in lives]
-    gc.collect()
-    gc.freeze()
+    tune_interpreter()
+    figures = []
     few = steps[:BASELINE_ORDERS]
-    per_s = len(few) / baseline(directory / "baseline.db", few)
-    print(f"baseline, a transaction per transition: {per_s:,.0f} orders/s")
+    alone = len(few) / baseline(directory / "baseline.db", few)
+    compared = f"a transaction per transition: {alone:,.0f} orders/s"
     for in_flight in IN_FLIGHT:
         store = SqliteStore(directory / f"bare-{in_flight}.db", clock)
         await store.open(lambda _: None)
@@ -191,39 +192,47 @@ async def measure(directory: Path, count: int) -> None:
         seconds, waits = await bare(store, steps, in_flight)
         cpu = time.process_time() - cpu
         percent = quantiles(waits, n=100)
-        goal = f" (goal {GOAL_ORDERS_PER_S:,})" if in_flight == GOAL_IN_FLIGHT else ""
-        print(
-            f"insert + 5 transitions, {in_flight} in flight: {count / seconds:,.0f} orders/s{goal},"
-            f" write p50/p99 {percent[49] * 1e3:.2f}/{percent[98] * 1e3:.2f} ms,"
-            f" {cpu / count * 1e6:.0f} µs CPU per order"
-        )
+        name, goal = f"insert + 5 transitions, {in_flight} in flight", GOALS_ORDERS_PER_S.get(in_flight)
+        figures += [
+            Figure(name, count / seconds, "/s", goal, at_most=False, baseline=compared),
+            Figure("  write p50", percent[49] * 1e3, "ms"),
+            Figure("  write p99", percent[98] * 1e3, "ms"),
+            Figure("  CPU per order", cpu / count * 1e6, "µs"),
+        ]
         await store.close()
     store = SqliteStore(directory / "full.db", clock)
     await store.open(lambda _: None)
-    seconds = await full(store, lives, GOAL_IN_FLIGHT)
-    print(f"with claim, attempt and fill, {GOAL_IN_FLIGHT} in flight: {count / seconds:,.0f} orders/s")
-    await reads(store, steps)
+    seconds = await full(store, lives, FULL_IN_FLIGHT)
+    name = f"with claim, attempt and fill, {FULL_IN_FLIGHT} in flight"
+    figures.append(Figure(name, count / seconds, "/s", baseline=compared))
+    figures += await reads(store, steps)
     await store.close()
+    return figures
 
 
-async def reads(store: SqliteStore, lives: Sequence[Steps]) -> None:
+async def reads(store: SqliteStore, lives: Sequence[Steps]) -> list[Figure]:
     """One at a time, over all the orders just written."""
 
-    async def timed(name: str, calls: int, call: object) -> None:
+    async def timed(name: str, calls: int, call: Callable[[int], Awaitable[object]]) -> Figure:
         started = time.perf_counter()
         for number in range(calls):
-            await call(number)  # type: ignore[operator]
-        print(f"{name}: {(time.perf_counter() - started) / calls * 1e6:.0f} µs")
+            await call(number)
+        return Figure(name, (time.perf_counter() - started) / calls * 1e6, "µs")
 
-    await timed("get", 500, lambda n: store.get(lives[n % len(lives)][0][0].id))
-    await timed(f"a page of {PAGE} by account", 50, lambda n: store.page(OrderFilter(account="default"), None, PAGE))
-    await timed("stats", 200, lambda n: store.stats(n))
+    return [
+        await timed("get", 500, lambda n: store.get(lives[n % len(lives)][0][0].id)),
+        await timed(
+            f"a page of {PAGE} of an account", 50, lambda n: store.page(OrderFilter(account="default"), None, PAGE)
+        ),
+        await timed("stats", 200, store.stats),
+    ]
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ORDERS
-    with tempfile.TemporaryDirectory() as directory:
-        uvloop.run(measure(Path(directory), count))
+    with tempfile.TemporaryDirectory(prefix="fillwright-bench-") as directory:
+        figures = uvloop.run(measure(Path(directory), count))
+    show(f"SQLite store, {count:,} orders, full fsync", figures)
 
 
 if __name__ == "__main__":

@@ -146,6 +146,12 @@ def _remember(name: str, seconds: float) -> None:
     window.append(seconds)
 
 
+@cache
+def _child(counter: Counter, label: str) -> Counter:
+    """The counter of one label: looking it up costs three times as much as counting. For closed sets of labels."""
+    return counter.labels(label)
+
+
 # --- the process ------------------------------------------------------------------------------------------
 
 
@@ -216,7 +222,7 @@ def order_repeated(order_id: str) -> None:
 
 def order_routed(order_id: str, candidates: int, venue: str | None, seconds: float) -> None:
     """`venue`: the first leg's; None where nothing was executable."""
-    _routed.labels("routed" if venue else "no_route").inc()
+    _child(_routed, "routed" if venue else "no_route").inc()
     _route_seconds.observe(seconds)
     _remember("routing", seconds)
     if _debug:
@@ -230,10 +236,16 @@ def order_retrying(order_id: str, code: str, delay_ms: int) -> None:
         _log.debug("order will be tried again", order_id=order_id, code=code, delay_ms=delay_ms)
 
 
+@cache
+def _end_metrics(status: str) -> tuple[Counter, Histogram]:
+    return _ended.labels(status), _order_seconds.labels(status)
+
+
 def order_ended(order_id: str, status: str, seconds: float) -> None:
     """`seconds` from acceptance to the terminal event. `needs_review` calls for a person."""
-    _ended.labels(status).inc()
-    _order_seconds.labels(status).observe(seconds)
+    count, duration = _end_metrics(status)
+    count.inc()
+    duration.observe(seconds)
     _remember(f"accepted_to_{status}", seconds)
     if status == "needs_review":
         _log.error("order needs review", order_id=order_id)
@@ -256,21 +268,21 @@ def journey_fault(order_id: str, code: str, error: Exception | None = None) -> N
 
 
 def attempt_built(order_id: str, attempt: int, signature: str) -> None:
-    _attempts.labels("built").inc()
+    _child(_attempts, "built").inc()
     if _debug:
         _log.debug("attempt built", order_id=order_id, attempt=attempt, signature=signature)
 
 
 def attempt_sent(order_id: str, attempt: int) -> None:
     """The attempt's bytes were handed to the network, for the first time or again."""
-    _attempts.labels("sent").inc()
+    _child(_attempts, "sent").inc()
     if _debug:
         _log.debug("attempt sent", order_id=order_id, attempt=attempt)
 
 
 def attempt_ended(order_id: str, attempt: int, outcome: str, reason: str = "") -> None:
     """`outcome`: an AttemptStatus (`landed`, `reverted`, `expired`); `reason` why, where it did not land."""
-    _attempts.labels(outcome).inc()
+    _child(_attempts, outcome).inc()
     if _debug:
         _log.debug("attempt ended", order_id=order_id, attempt=attempt, outcome=outcome, reason=reason)
 
@@ -364,3 +376,13 @@ def stream_fault(code: str) -> None:
     """The streams' source failed or fell behind; they catch up from the store."""
     _faults.labels("streams").inc()
     _log.warning("stream fault", code=code)
+
+
+def feed_behind(code: str) -> None:
+    """The live market could not be read; pools grow stale until it can."""
+    _log.warning("market feed behind", code=code)
+
+
+def pool_quarantined(pool: str, detail: str) -> None:
+    """A pool did not do what it was quoted to do, again; it is quoted no more until it is released."""
+    _log.error("pool quarantined", pool=pool, detail=detail)

@@ -218,7 +218,9 @@ class Signer(Protocol):
     def wallet(self) -> str:
         """The wallet's address."""
 
-    async def sign(self, message: bytes) -> Signed: ...
+    async def sign(self, message: bytes, plan: SwapPlan) -> Signed:
+        """Sign the message that was built for `plan`. A signer may refuse what the plan does not ask for: raises
+        SignerRefused; nothing is signed then."""
 
 
 OnShutdown = Callable[[], Awaitable[None]]

@@ -136,7 +136,7 @@ class ChainConformance(ABC):
             await pass_blocks(blockhash.last_valid_block_height - height)
             assert await harness.chain.block_height(Commitment.PROCESSED) == blockhash.last_valid_block_height
             await harness.chain.send(signed.raw)
-            assert (await landed_of(harness, signed)).slot == blockhash.last_valid_block_height
+            assert (await landed_of(harness, signed)).slot == await harness.chain.slot(Commitment.PROCESSED)
 
         self.run(tmp_path, test)
 

@@ -10,6 +10,7 @@ import pytest
 
 from fillwright import wire
 from fillwright.config import Settings
+from fillwright.domain.errors import Refusal
 from fillwright.domain.transactions import RevertReason
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ PUBLIC = ("api", "domain", "execution", "routing")
 INTERNAL = frozenset(
     {
         "already_processed", "conflict", "config_error", "invalid_input", "pool_refused", "quote_refused",
-        "stale_lease", "unauthorized", "version_conflict",
+        "replay_unreadable", "stale_lease", "unauthorized", "version_conflict",
     }
 )  # fmt: skip
 """Codes of errors that never leave the engine, or only under a more telling code."""
@@ -39,7 +40,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 
 def codes() -> set[str]:
     """Every code that the public packages name; the client dialects have codes and pages of their own."""
-    found: set[str] = set(RevertReason)
+    found: set[str] = set(RevertReason) | set(Refusal)
     for package in PUBLIC:
         for path in sorted((SOURCE / package).rglob("*.py")):
             if "compat" in path.parts:

@@ -92,7 +92,7 @@ def test_a_transaction_reads_back_as_its_plan(plan: SwapPlan) -> None:
     message = build_message(plan, GENESIS.blockhash(300_000_007), KEY.pubkey())
     raw = b"\x01" + bytes(KEY.sign_message(message)) + message
     transaction = parse_signed(raw)
-    assert is_signed(raw)
+    assert is_signed(raw, parse_signed(raw).payer)
     assert transaction.payer == str(KEY.pubkey())
     assert transaction.marker_seed == plan.marker_seed
     assert GENESIS.slot_of(transaction.blockhash) == 300_000_007

@@ -59,8 +59,8 @@ class SendBeforeCommit(Attempts):
         class Eager:
             wallet = signer.wallet
 
-            async def sign(self, message: bytes) -> object:
-                signed = await signer.sign(message)
+            async def sign(self, message: bytes, plan: object) -> object:
+                signed = await signer.sign(message, plan)
                 try:
                     await chain.send(signed.raw)
                 except ChainError:

@@ -503,7 +503,7 @@ class SimSigner:
     def wallet(self) -> str:
         return "sim-wallet"
 
-    async def sign(self, message: bytes) -> Signed:
+    async def sign(self, message: bytes, plan: SwapPlan) -> Signed:
         await self._process.gate()
         signature = hashlib.sha256(message).hexdigest()
         return Signed(signature, msgspec.msgpack.encode((signature, message)))

@@ -197,7 +197,7 @@ def _story(item: Seen) -> RenderableType:
     order, routing, fill = item.order, item.routing, item.order.fill
     title = Text.assemble((show.swap(order), "bold"), "  ", show.status_text(order.status))
     parts: list[RenderableType] = [Rule(title, align="left")]
-    if routing is not None:
+    if routing is not None and routing.candidates:
         parts.append(show.candidates_table(routing.candidates, routing.route, order, console.width))
     paid, received = show.name(order.input), show.name(order.output)
     rows: list[tuple[str, RenderableType | None]] = [

@@ -77,8 +77,8 @@ def bps(text: str | None) -> str:
     """A decimal string of basis points, such as `13.74 bp`."""
     if text is None:
         return NOTHING
-    rounded = format(Decimal(text).quantize(Decimal("0.01")), "f")
-    return f"{rounded.rstrip('0').rstrip('.').replace('-0', '0') if float(rounded) == 0 else rounded} bp"
+    rounded = Decimal(text).quantize(Decimal("0.01"))
+    return f"{rounded:f} bp" if rounded else "0 bp"
 
 
 def slippage(text: str | None) -> str:
@@ -164,26 +164,44 @@ def _rank(candidate: wire.CandidateView) -> tuple[bool, Decimal]:
 
 
 def decision_line(candidates: Sequence[wire.CandidateView], route: wire.RouteView | None) -> str:
-    """One sentence: who won against whom, and by how much."""
+    """One sentence: who won against whom, or how it is split, and by how much that is better."""
     if route is None or not route.legs:
         return "no executable route"
+    priced = [candidate for candidate in sorted(candidates, key=_rank) if not candidate.refusal]
     if len(route.legs) > 1:
-        return " + ".join(
-            f"{number(leg.amount_in)} {name(leg.input)} → {name(leg.output)} on {leg.venue}" for leg in route.legs
-        )
+        gain = f", {bps(_gain_bps(route, priced[0]))} better than the best pool alone" if priced else ""
+        return _legs(route) + gain
     winner = route.legs[0]
-    others = [c for c in sorted(candidates, key=_rank) if not c.refusal and c.pool != winner.pool]
+    others = [candidate for candidate in priced if candidate.pool != winner.pool]
     if not others:
         return f"{winner.venue} is the only one that can execute it"
     return f"{winner.venue} beats {others[0].venue} by {bps(others[0].behind_bps)}"
 
 
+def _legs(route: wire.RouteView) -> str:
+    """The shares of a split, or each swap of a route over other tokens."""
+    legs = route.legs
+    if len({(leg.input.mint, leg.output.mint) for leg in legs}) > 1:
+        swaps = (f"{number(leg.amount_in)} {name(leg.input)} → {name(leg.output)} on {leg.venue}" for leg in legs)
+        return ", ".join(swaps)
+    whole = sum(Decimal(leg.amount_in_units) for leg in legs)
+    shares = (f"{Decimal(leg.amount_in_units) * 100 / whole:.1f} % {leg.venue}" for leg in legs)
+    return "split " + " + ".join(shares)
+
+
+def _gain_bps(route: wire.RouteView, best: wire.CandidateView) -> str:
+    """How much better the route's price is than that of the best pool alone."""
+    alone = Decimal(best.amount_out_units or 0) / Decimal(best.amount_in_units or 1)
+    together = Decimal(route.amount_out_units) / Decimal(route.amount_in_units)
+    return str((together / alone - 1) * 10_000 if alone else Decimal(0))
+
+
 def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
     title = Text.assemble((swap(quote), "bold"), (f"  slot {quote.slot}, {quote.mode}", "dim"))
-    table = candidates_table(quote.candidates, quote.route, quote, width)
+    asked = [candidates_table(quote.candidates, quote.route, quote, width)] if quote.candidates else []
     if quote.route is None:
         reason = f"{quote.error.code}: {quote.error.message}" if quote.error else "no route"
-        return Group(title, table, Text(reason, style="red"))
+        return Group(title, *asked, Text(reason, style="red"))
     route = quote.route
     exact_in = quote.swap_mode is SwapMode.EXACT_IN
     bound, limited = ("at least", quote.output) if exact_in else ("at most", quote.input)
@@ -193,7 +211,7 @@ def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
         (bound, f"{number(route.limit, 12)} {name(limited)}"),
         ("decision", decision_line(quote.candidates, route)),
     )
-    return Group(title, table, facts(rows))
+    return Group(title, *asked, facts(rows))
 
 
 def facts(rows: Iterable[tuple[str, RenderableType | None]]) -> Table:

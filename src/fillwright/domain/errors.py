@@ -16,7 +16,8 @@
     ├── ChainError                  the chain's answer is missing or unusable: the outcome is *unknown*
     │   ├── AlreadyProcessed        these very bytes have landed before
     │   ├── BlockhashNotFound       too old or too new; never means "did not land"
-    │   └── SimulationFailed        the transaction would revert as the chain stands
+    │   ├── SimulationFailed        the transaction would revert as the chain stands
+    │   └── SignerRefused           the signer would not sign it: nothing was sent
     ├── QuoteRefused                a pool can't price this swap; `reason` says why
     ├── PoolRefused                 an account is no pool that can be priced; `reason` says why
     └── ConfigError                 a setting is missing or contradictory; refuse to start
@@ -131,6 +132,15 @@ class SimulationFailed(ChainError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class SignerRefused(ChainError):
+    """The signer did not sign: the message does more than the order, or its policy or kill switch forbids it.
+
+    `code` is `signer_refused`, `signer_halted` or `signer_unavailable`; only a refusal is final.
+    """
+
+    code = "signer_refused"
 
 
 class Refusal(StrEnum):

@@ -93,7 +93,7 @@ class Attempts:
         blockhash = await self._chain.latest_blockhash()
         message = await self._chain.build(plan, blockhash)
         await self._chain.simulate(message)
-        signed = await self._signer.sign(message)
+        signed = await self._signer.sign(message, plan)
         attempt = Attempt(
             order_id=order.id,
             number=number,

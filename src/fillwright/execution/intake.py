@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from fillwright import observe
 from fillwright.config import Settings
+from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
 from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
 from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
 from fillwright.market.feed import MarketFeed
+from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.route import Decision, Router, mid_price
 
@@ -32,6 +34,9 @@ class Intake:
         self._market = market
         self._router = Router()
         self._accepting = True
+        self._priced: Snapshot | None = None
+        self._mids: dict[tuple[Mint, Mint], str | None] = {}
+        """Of the pairs asked for on the snapshot `_priced`."""
 
     @property
     def accepting(self) -> bool:
@@ -92,8 +97,18 @@ class Intake:
         now_ms = self._clock.now_ms()
         snapshot = self._market.current()
         ready_at_ms = None if spec.hold else max(now_ms, spec.not_before_ms or 0)
-        body = Accepted(spec, ready_at_ms, mid_price(spec, snapshot), snapshot.slot)
+        body = Accepted(spec, ready_at_ms, self._mid(spec, snapshot), snapshot.slot)
         return accept(self._ids.order_id(now_ms), body, now_ms)
+
+    def _mid(self, spec: OrderSpec, snapshot: Snapshot) -> str | None:
+        """The pair's mid, worked out once per snapshot: many orders come on the same one."""
+        if snapshot is not self._priced:
+            self._priced = snapshot
+            self._mids.clear()
+        pair = (spec.input_mint, spec.output_mint)
+        if pair not in self._mids:
+            self._mids[pair] = mid_price(spec, snapshot)
+        return self._mids[pair]
 
     async def _move(self, order_id: OrderId, account: str, step: _Step, *, release: bool) -> Order:
         """Apply `step` to the order as it is now, again if someone else moved it first."""

@@ -7,7 +7,7 @@ import msgspec
 from fillwright.domain.orders import Order, OrderError
 from fillwright.domain.transactions import RevertReason
 
-FINAL_CODES = frozenset({RevertReason.INSUFFICIENT_FUNDS.value, "no_pool"})
+FINAL_CODES = frozenset({RevertReason.INSUFFICIENT_FUNDS.value, "no_pool", "signer_refused"})
 """Errors that waiting does not mend."""
 
 

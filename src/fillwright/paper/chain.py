@@ -177,7 +177,7 @@ class PaperChain:
         transaction = parse_signed(raw)
         signature = transaction.signature
         since = self._blockhash_slot(transaction)
-        if not is_signed(raw):
+        if not is_signed(raw, transaction.payer):
             raise ChainError("the signature is not the payer's over these bytes", code="signature_invalid")
         if signature in self._in_flight or self._state.is_unwritten(signature):
             return

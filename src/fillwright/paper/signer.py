@@ -14,7 +14,7 @@ from pathlib import Path
 from solders.keypair import Keypair
 
 from fillwright.domain.errors import ConfigError
-from fillwright.domain.transactions import Signed
+from fillwright.domain.transactions import Signed, SwapPlan
 
 _ONE_SIGNATURE = b"\x01"
 _KEY_MODE = 0o600
@@ -52,7 +52,7 @@ class PaperSigner:
     def wallet(self) -> str:
         return self._wallet
 
-    async def sign(self, message: bytes) -> Signed:
+    async def sign(self, message: bytes, plan: SwapPlan | None = None) -> Signed:
         signature = self._keypair.sign_message(message)
         return Signed(str(signature), _ONE_SIGNATURE + bytes(signature) + message)
 

@@ -21,6 +21,7 @@ from fillwright.paper.world import Genesis
 from fillwright.venues.venue import Pool
 
 MAX_CACHED_BALANCES = 10_000
+MAX_UNMARKED = 10_000
 CHECKPOINT_SLOTS = 512
 """How often every pool's state is written, traded or not: what a reopened market has to catch up on."""
 
@@ -65,10 +66,9 @@ class State:
         self._flying = Flush()
         self.slot = max(self._since.values(), default=genesis.first.slot)
         self._checkpointed = self.slot
-
-    @property
-    def clock(self) -> ChainClock:
-        return self._genesis.clock_at(self.slot)
+        self.clock: ChainClock = genesis.clock_at(self.slot)
+        self._unmarked: set[tuple[str, str]] = set()
+        """Markers that the ledger is known not to have: nobody but this state makes any."""
 
     def pools(self) -> Mapping[Address, Pool]:
         """Every pool as it stands: the same object until one changes, never changed afterwards."""
@@ -80,6 +80,7 @@ class State:
         if slot <= self.slot:
             return
         self.slot = slot
+        self.clock = self._genesis.clock_at(slot)
         if self._evolution is not None:
             self._put(self._evolution.advance(self._pools, self._since, slot))
         self._since = dict.fromkeys(self._since, slot)
@@ -127,7 +128,9 @@ class State:
             self._put(outcome.pools)
             self._next.pools.update({address: (self._since[address], pool) for address, pool in outcome.pools.items()})
             if transaction.marker_seed:
-                self._next.markers[transaction.payer, transaction.marker_seed] = (entry.signature, entry.slot)
+                key = (transaction.payer, transaction.marker_seed)
+                self._next.markers[key] = (entry.signature, entry.slot)
+                self._unmarked.discard(key)
         self._next.entries[entry.signature] = entry
         return entry
 
@@ -146,7 +149,14 @@ class State:
         key = (payer, seed)
         if key in self._next.markers or key in self._flying.markers:
             return True
-        return self._reader.marker_slot(payer, seed) is not None
+        if key in self._unmarked:
+            return False
+        if self._reader.marker_slot(payer, seed) is not None:
+            return True
+        if len(self._unmarked) >= MAX_UNMARKED:
+            self._unmarked.clear()
+        self._unmarked.add(key)
+        return False
 
     def is_unwritten(self, signature: str) -> bool:
         """Whether the transaction has landed and is not durable yet."""

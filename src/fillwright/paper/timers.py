@@ -17,19 +17,14 @@ Action = Callable[[int], None]
 class Timer:
     """An action that is waiting for its time."""
 
-    __slots__ = ("_order", "action", "due_ms")
+    __slots__ = ("action",)
 
-    def __init__(self, due_ms: int, order: int, action: Action) -> None:
-        self.due_ms = due_ms
+    def __init__(self, action: Action) -> None:
         self.action: Action | None = action
-        self._order = order
 
     def cancel(self) -> None:
         """Forget the action."""
         self.action = None
-
-    def __lt__(self, other: Timer) -> bool:
-        return (self.due_ms, self._order) < (other.due_ms, other._order)
 
 
 class Timers:
@@ -41,7 +36,8 @@ class Timers:
         self._now_ms = now_ms
         self._sleep = sleep
         self._tick = tick
-        self._heap: list[Timer] = []
+        # Tuples, so that the heap compares numbers: it holds cancelled timers too, thousands of them.
+        self._heap: list[tuple[int, int, Timer]] = []
         self._count = 0
         self._sleeper: asyncio.Task[None] | None = None
         self._wakes_ms = 0
@@ -50,8 +46,8 @@ class Timers:
     def at(self, due_ms: int, action: Action) -> Timer:
         """Call `action` once `due_ms` has come."""
         self._count += 1
-        timer = Timer(due_ms, self._count, action)
-        heapq.heappush(self._heap, timer)
+        timer = Timer(action)
+        heapq.heappush(self._heap, (due_ms, self._count, timer))
         if self._sleeper is None or due_ms < self._wakes_ms:
             self._restart()
         return timer
@@ -59,10 +55,10 @@ class Timers:
     def run_due(self, now_ms: int) -> None:
         """Run everything due by `now_ms`, in order of time, then of scheduling."""
         heap = self._heap
-        while heap and heap[0].due_ms <= now_ms:
-            timer = heapq.heappop(heap)
+        while heap and heap[0][0] <= now_ms:
+            due_ms, _, timer = heapq.heappop(heap)
             if timer.action is not None:
-                timer.action(timer.due_ms)
+                timer.action(due_ms)
 
     async def close(self) -> None:
         """Drop everything that is not due yet."""
@@ -78,12 +74,12 @@ class Timers:
             return
         if self._sleeper is not None:
             self._sleeper.cancel()
-        self._wakes_ms = self._heap[0].due_ms
+        self._wakes_ms = self._heap[0][0]
         self._sleeper = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         while self._heap:
-            self._wakes_ms = self._heap[0].due_ms
+            self._wakes_ms = self._heap[0][0]
             await self._sleep(max(0, self._wakes_ms - self._now_ms()) / 1_000)
             self._tick()
         self._sleeper = None

@@ -35,6 +35,8 @@ MAX_TRANSACTION_BYTES = 1_232
 _SIGNATURE_BYTES = 64
 _MARKER_CACHE = 4_096
 _PARSED_CACHE = 1_024
+_ADDRESS_CACHE = 4_096
+"""Base58 is slow, and the same pools, mints and wallets come again and again."""
 
 
 class PaperLeg(msgspec.Struct, frozen=True, array_like=True):
@@ -73,7 +75,7 @@ class Transaction(msgspec.Struct, frozen=True):
     mints: tuple[Mint, ...]
 
     def pool(self, leg: PaperLeg) -> Address:
-        return Address(str(Pubkey.from_bytes(leg.pool)))
+        return _address(leg.pool)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -127,11 +129,10 @@ def signature_of(raw: bytes) -> str:
     return str(Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES]))
 
 
-def is_signed(raw: bytes) -> bool:
-    """Whether the signature is the payer's over these bytes. `raw` has been parsed before."""
-    message = raw[1 + _SIGNATURE_BYTES :]
-    payer = from_bytes_versioned(message).account_keys[0]
-    return Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES]).verify(payer, message)
+def is_signed(raw: bytes, payer: str) -> bool:
+    """Whether the signature is this payer's over these bytes. `raw` has been parsed before."""
+    signature = Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES])
+    return signature.verify(_pubkey(payer), raw[1 + _SIGNATURE_BYTES :])
 
 
 def _swap_of(plan: SwapPlan) -> PaperSwap:
@@ -149,8 +150,19 @@ def _swap_of(plan: SwapPlan) -> PaperSwap:
     return PaperSwap(plan.order_id, plan.attempt, plan.owner, plan.mode, limit, tuple(map(_key, mints)), legs)
 
 
+@lru_cache(maxsize=_ADDRESS_CACHE)
+def _pubkey(address: str) -> Pubkey:
+    return Pubkey.from_string(address)
+
+
+@lru_cache(maxsize=_ADDRESS_CACHE)
 def _key(address: str) -> bytes:
-    return bytes(Pubkey.from_string(address))
+    return bytes(_pubkey(address))
+
+
+@lru_cache(maxsize=_ADDRESS_CACHE)
+def _address(key: bytes) -> Address:
+    return Address(str(Pubkey.from_bytes(key)))
 
 
 def _marker_instruction(seed: str, wallet: Pubkey) -> Instruction:
@@ -186,7 +198,7 @@ def _parse(raw: bytes) -> Transaction:
         raise _invalid(f"the last instruction is not one of {PAPER_SWAP_PROGRAM}")
     try:
         swap = _decode(swap_part.data)
-        mints = tuple(Mint(str(Pubkey.from_bytes(mint))) for mint in swap.mints)
+        mints = tuple(Mint(_address(mint)) for mint in swap.mints)
     except (msgspec.MsgspecError, ValueError) as error:
         raise _invalid(f"its swap can't be read: {error}") from error
     _check(swap)

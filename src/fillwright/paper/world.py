@@ -7,6 +7,7 @@ reopened world goes on where time has got to. No slot is ever skipped, so block 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import msgspec
 from solders.hash import Hash
@@ -23,6 +24,8 @@ DEFAULT_FIRST_SLOT = 300_000_000
 _MS = 1_000
 _SLOT_BYTES = 8
 _HASH_BYTES = 32
+_CACHED_HASHES = 256
+"""More than BLOCKHASH_LIFE: every order asks for a hash of the newest slots."""
 
 
 class Genesis(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ class Genesis(msgspec.Struct, frozen=True):
 
     def blockhash(self, slot: int) -> Blockhash:
         """The blockhash of `slot`, good for BLOCKHASH_LIFE blocks more."""
-        return Blockhash(str(Hash.from_bytes(self._hash(slot))), slot + BLOCKHASH_LIFE)
+        return Blockhash(_hash_text(self._hash(slot)), slot + BLOCKHASH_LIFE)
 
     def slot_of(self, blockhash: bytes) -> int | None:
         """The slot whose blockhash this is; None for a hash that this world never had."""
@@ -59,9 +62,18 @@ class Genesis(msgspec.Struct, frozen=True):
 
     def _hash(self, slot: int) -> bytes:
         """A digest that only this world gives the slot, then the slot itself: no table of hashes is needed."""
-        text = f"{self.seed}/{self.started_ms}/{slot}"
-        digest = hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES - _SLOT_BYTES).digest()
-        return digest + slot.to_bytes(_SLOT_BYTES, "big")
+        return _slot_hash(f"{self.seed}/{self.started_ms}/", slot)
+
+
+@lru_cache(maxsize=_CACHED_HASHES)
+def _slot_hash(world: str, slot: int) -> bytes:
+    digest = hashlib.blake2b(f"{world}{slot}".encode(), digest_size=_HASH_BYTES - _SLOT_BYTES).digest()
+    return digest + slot.to_bytes(_SLOT_BYTES, "big")
+
+
+@lru_cache(maxsize=_CACHED_HASHES)
+def _hash_text(slot_hash: bytes) -> str:
+    return str(Hash.from_bytes(slot_hash))
 
 
 def first_clock(now_ms: int) -> ChainClock:

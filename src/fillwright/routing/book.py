@@ -75,8 +75,9 @@ class Side:
                 if self._source is None:
                     self._source = iter(self.venue.curve(self.pool, self.input_mint, self._clock))
                 self._segments += islice(self._source, want - len(self._segments))
-            except QuoteRefused:
-                # A curve that a venue can't draw trades nothing in the search; exact quotes still ask the pool.
+            except (QuoteRefused, ArithmeticError):
+                # What a venue can't draw, or floats can't hold, takes no part in the search beyond that point. It
+                # is never taken for a price: the exact quotes still ask the pool.
                 self._source = iter(())
             curve = curve_of(self._segments, LEVELS[level])
             self._curves[level] = curve

@@ -18,7 +18,7 @@ import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from fillwright.domain.accounts import WRAPPED_SOL, ChainClock, Mint
+from fillwright.domain.accounts import WRAPPED_SOL, Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.routing.book import Side
@@ -34,6 +34,8 @@ LEG_COMPUTE_UNITS = {
     "meteora_damm_v2": 80_000,
 }
 """Budgets, on the safe side of what a swap of a usual size uses."""
+MAX_LOADS = 200_000
+"""Directions remembered before all are forgotten."""
 OTHER_LEG_COMPUTE_UNITS = 300_000
 BASE_COMPUTE_UNITS = 60_000
 """Compute budget, marker, token accounts, wrapping."""
@@ -45,7 +47,6 @@ _MARKER_BYTES = 104
 """CreateAccountWithSeed's data: tag, base, seed of 32 characters with its length, lamports, space, owner."""
 _TABLE_BYTES = 34
 _PROBE = 1_000_000
-_CACHED_LEGS = 16_384
 
 
 class Footprint(msgspec.Struct, frozen=True):
@@ -102,18 +103,20 @@ def independent(legs: Sequence[LegLoad]) -> bool:
 
 
 class Loads:
-    """Loads of sides for searching: of a small amount, remembered per side."""
+    """Loads of sides for searching: of a small amount, remembered for the newest version of each pool."""
 
     def __init__(self) -> None:
-        self._known: dict[Side, LegLoad | None] = {}
+        self._known: dict[tuple[Address, Mint], tuple[Side, LegLoad | None]] = {}
 
     def of(self, side: Side, clock: ChainClock) -> LegLoad | None:
         """None where the venue builds no instruction for it."""
-        if side not in self._known:
-            if len(self._known) >= _CACHED_LEGS:
+        key = (side.address, side.input_mint)
+        found = self._known.get(key)
+        if found is None or found[0] is not side:
+            if len(self._known) >= MAX_LOADS:
                 self._known.clear()
-            self._known[side] = self._probe(side, clock)
-        return self._known[side]
+            found = self._known[key] = (side, self._probe(side, clock))
+        return found[1]
 
     @staticmethod
     def _probe(side: Side, clock: ChainClock) -> LegLoad | None:

@@ -20,7 +20,7 @@ from fillwright.domain.routes import Candidate, Dust, Leg, Route, limit_after_sl
 from fillwright.market.snapshot import Snapshot, venue_for
 from fillwright.routing.book import Book
 from fillwright.routing.bound import output_bound
-from fillwright.routing.candidates import PPM, ask, price_impact_ppm
+from fillwright.routing.candidates import PPM, ask
 from fillwright.routing.exact import ExactLeg
 from fillwright.routing.field import Field, Survey
 from fillwright.routing.footprint import Loads
@@ -90,7 +90,7 @@ class Router:
         )
         for choice in choices:
             try:
-                route = _route(spec, choice, snapshot)
+                route = _route(spec, choice, snapshot, candidates)
             except QuoteRefused:
                 # A remembered quoter answered what the pool refuses as of this clock: the next best choice.
                 continue
@@ -149,8 +149,8 @@ def _best_single(choices: list[Choice], candidates: tuple[Candidate, ...]) -> Ca
     return next((candidate for candidate in candidates if candidate.pool == single.side.address), None)
 
 
-def _route(spec: OrderSpec, choice: Choice, snapshot: Snapshot) -> Route:
-    """The choice as a route, each leg quoted once more with all its fees. Raises QuoteRefused."""
+def _route(spec: OrderSpec, choice: Choice, snapshot: Snapshot, candidates: tuple[Candidate, ...]) -> Route:
+    """The choice as a route, each leg quoted with all its fees. Raises QuoteRefused."""
     finished = choice.finished
     exact_in = spec.mode is SwapMode.EXACT_IN
     quoted = finished.amount_out if exact_in else finished.amount_in
@@ -161,7 +161,9 @@ def _route(spec: OrderSpec, choice: Choice, snapshot: Snapshot) -> Route:
     legs = []
     for exact in finished.legs:
         bounded = exact.hop == hops[exact.path] if exact_in else exact.hop == 0
-        legs.append(_leg(spec, exact, _leg_limit(spec, exact, limit, quoted) if bounded else exact.bound, snapshot))
+        leg_limit = _leg_limit(spec, exact, limit, quoted) if bounded else exact.bound
+        whole = next((one for one in candidates if _answers(one, exact)), None) if len(finished.legs) == 1 else None
+        legs.append(_leg(exact, leg_limit, whole or _quoted(spec, exact, snapshot)))
     size = choice.size
     return Route(
         mode=spec.mode,
@@ -188,32 +190,45 @@ def _leg_limit(spec: OrderSpec, exact: ExactLeg, limit: int, quoted: int) -> int
     return limit * exact.amount_in // quoted
 
 
-def _leg(spec: OrderSpec, exact: ExactLeg, limit: int, snapshot: Snapshot) -> Leg:
+def _answers(candidate: Candidate, exact: ExactLeg) -> bool:
+    """Whether the leg is this candidate: the same pool, asked for the same swap as of the same clock."""
+    amounts = (candidate.amount_in, candidate.amount_out)
+    return candidate.pool == exact.side.address and amounts == (exact.amount_in, exact.amount_out)
+
+
+def _quoted(spec: OrderSpec, exact: ExactLeg, snapshot: Snapshot) -> Candidate:
+    """The leg's pool asked once more. Raises QuoteRefused where it answers something else now."""
     side = exact.side
     amount = exact.amount_in if spec.mode is SwapMode.EXACT_IN else exact.amount_out
-    quote = side.venue.quote(side.pool, Swap(side.input_mint, spec.mode, amount), snapshot.clock)
-    if (quote.amount_in, quote.amount_out) != (exact.amount_in, exact.amount_out):
+    candidate = ask(side.pool, Swap(side.input_mint, spec.mode, amount), snapshot.clock)
+    if candidate.refusal or not _answers(candidate, exact):
         raise QuoteRefused(Refusal.STALE, "the pool's quote has changed since it was compared")
+    return candidate
+
+
+def _leg(exact: ExactLeg, limit: int, quoted: Candidate) -> Leg:
+    side = exact.side
     return Leg(
-        venue=side.venue.id,
-        dex=side.dex,
-        pool=side.address,
+        venue=quoted.venue,
+        dex=quoted.dex,
+        pool=quoted.pool,
         input_mint=side.input_mint,
         output_mint=side.output_mint,
-        amount_in=quote.amount_in,
-        amount_out=quote.amount_out,
-        fees=quote.fees,
+        amount_in=quoted.amount_in,
+        amount_out=quoted.amount_out,
+        fees=quoted.fees,
         path=exact.path,
         hop=exact.hop,
         limit=limit,
-        price_impact_ppm=price_impact_ppm(
-            quote, side.input_mint, side.venue.spot(side.pool, side.input_mint, snapshot.clock)
-        ),
+        price_impact_ppm=quoted.price_impact_ppm,
     )
 
 
 def _impact_ppm(legs: list[Leg]) -> int:
     """Of a route: per hop the legs' mean by input, compounded along a path; the paths' mean by input. Rounded up."""
+    if not any(leg.hop for leg in legs):  # the same without fractions
+        into = sum(leg.amount_in for leg in legs)
+        return -(-sum(leg.price_impact_ppm * leg.amount_in for leg in legs) // into) if into else 0
     total, weighted = 0, Fraction(0)
     for path in sorted({leg.path for leg in legs}):
         kept, entered = Fraction(1), 0

@@ -88,7 +88,7 @@ def decode_mint(account: Account) -> MintInfo:
             raise PoolRefused(Refusal.MALFORMED, "a mint of the token program has 82 bytes")
         return MintInfo(TOKEN_PROGRAM, decimals, supply)
     older, newer, hook = NO_TRANSFER_FEE, NO_TRANSFER_FEE, False
-    for kind, value in _extensions(data):
+    for kind, value in extensions(data):
         if kind == _TRANSFER_FEE_CONFIG:
             if len(value) != _TRANSFER_FEE_CONFIG_BYTES:
                 raise PoolRefused(Refusal.MALFORMED, "a transfer-fee extension of unexpected length")
@@ -117,8 +117,8 @@ def _fee(raw: bytes) -> TransferFee:
     return TransferFee(int.from_bytes(raw[0:8], "little"), int.from_bytes(raw[8:16], "little"), bps)
 
 
-def _extensions(data: bytes) -> list[tuple[int, bytes]]:
-    """The type-length-value records of a Token-2022 mint; at most one per type id of 16 bits."""
+def extensions(data: bytes) -> list[tuple[int, bytes]]:
+    """The type-length-value records of a Token-2022 mint, in order. Raises PoolRefused `malformed`."""
     if len(data) == _MINT_BYTES:
         return []
     if len(data) < _EXTENSIONS_AT or data[_EXTENSIONS_AT - 1] != _ACCOUNT_TYPE_MINT:

@@ -32,9 +32,12 @@ QUICK: dict[str, Any] = {
     "paper_execution_delay_max_ms": 200,
     "paper_failure_rate": 0.0,
     "paper_market": False,
+    "paper_raydium_liquidity": 100_000_000,
+    "paper_meteora_liquidity": 120_000_000,
     "backoff_s": 0.05,
 }
-"""Fast enough for tests, slow enough for a socket to be open before the order ends; a market that stays put."""
+"""Fast enough for tests, slow enough for a socket to be open before the order ends; a deep market that stays put, so
+that no test moves the price for another."""
 
 ORDERS: dict[str, Message] = {
     "000": {"inputToken": "SOL", "outputToken": "USDC", "amount": 1.5},

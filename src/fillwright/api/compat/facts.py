@@ -135,11 +135,12 @@ class Facts:
         return WRAPPED_SOL in (self.spec.input_mint, self.spec.output_mint)
 
     def dex(self, dialect: Dialect) -> str | None:
-        """Where most of the order goes."""
+        """Where most of the order goes first."""
         route = self.order.route
         if route is None:
             return None
-        return dialect.label(max(route.legs, key=lambda leg: leg.amount_in).dex)
+        first = [leg for leg in route.legs if leg.input_mint == route.input_mint]
+        return dialect.label(max(first, key=lambda leg: leg.amount_in).dex)
 
     def quote(self) -> QuoteFacts | None:
         """The chosen route as one quote."""

@@ -46,10 +46,22 @@ def spec_of(fields: Fields, dialect: Dialect, services: Services, account: str, 
         slippage_bps=int(tolerance * _BPS),
         limit=limit,
         hold=hold,
+        max_legs=_max_legs(source, target, services),
         marker=services.settings.use_marker,
+        # These dialects name one DEX for an order, with its fee.
+        max_legs=1,
+        max_hops=1,
         dialect=dialect.id,
         dialect_fields=_echoes(fields, dialect, (source, target), tolerance),
     )
+
+
+def _max_legs(source: Token, target: Token, services: Services) -> int | None:
+    """One pool where a pool trades the pair: these clients are told one DEX, whose quote is what they get.
+
+    Without such a pool, whatever way there is.
+    """
+    return 1 if services.market.current().of_pair(source.mint, target.mint) else None
 
 
 def quote_spec(fields: Fields, services: Services, account: str) -> OrderSpec:

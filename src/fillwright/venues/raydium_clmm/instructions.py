@@ -19,7 +19,7 @@ from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from fillwright.venues.venue import SwapAccounts
 
 MEMO_PROGRAM = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
-MAX_TICK_ARRAYS = 9
+MAX_TICK_ARRAYS = 6
 """Arrays named in one instruction unless the swap itself needs more: a transaction of one leg stays well below
 1,232 bytes, and the price can move on while it is on its way."""
 

@@ -1,0 +1,64 @@
+"""Pools of a pair, or of one mint, found on chain per program: getProgramAccounts with filters by size and mint.
+
+In: programs and mints. Out: pool addresses. Many public nodes refuse the call; then pools are given by address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fillwright.chain.messages import KeyedAccountJson
+from fillwright.chain.rpc import Rpc
+from fillwright.domain.accounts import Address, Mint
+from fillwright.venues.registry import VENUES
+from fillwright.venues.token_program import pubkey_at
+
+MAX_FOUND = 1_000
+"""Pools of one program and pair that are taken; further ones are dust."""
+
+MINTS_AT: dict[str, tuple[int, int, int]] = {
+    "raydium_amm_v4": (752, 400, 432),
+    "raydium_cpmm": (637, 168, 200),
+    "raydium_clmm": (1_544, 73, 105),
+    "meteora_dlmm": (904, 88, 120),
+    "meteora_damm_v1": (944, 40, 72),
+    "meteora_damm_v2": (1_112, 168, 200),
+}
+"""Venue -> size of a pool account, and where its two mints stand."""
+
+
+def mints_in(venue: str, pool: bytes) -> tuple[Address, ...]:
+    """The two mints that a pool account names; none where it is too short to be one."""
+    size, *offsets = MINTS_AT[venue]
+    return tuple(pubkey_at(pool, offset) for offset in offsets) if len(pool) >= size else ()
+
+
+async def discover_pair(rpc: Rpc, a: Mint, b: Mint, venues: Sequence[str] = tuple(MINTS_AT)) -> list[Address]:
+    """Every pool of `a` against `b` in these programs, in a stable order. Raises ChainError."""
+    found: set[Address] = set()
+    for venue in venues:
+        size, first, second = MINTS_AT[venue]
+        for mints in ((a, b), (b, a)):
+            filters = [{"dataSize": size}, _at(first, mints[0]), _at(second, mints[1])]
+            found.update(await _matching(rpc, venue, filters))
+    return sorted(found)
+
+
+async def discover_mint(rpc: Rpc, mint: Mint, venues: Sequence[str] = tuple(MINTS_AT)) -> list[Address]:
+    """Every pool of `mint` against anything. Raises ChainError."""
+    found: set[Address] = set()
+    for venue in venues:
+        size, *offsets = MINTS_AT[venue]
+        for offset in offsets:
+            found.update(await _matching(rpc, venue, [{"dataSize": size}, _at(offset, mint)]))
+    return sorted(found)
+
+
+async def _matching(rpc: Rpc, venue: str, filters: Sequence[object]) -> list[Address]:
+    options = {"encoding": "base64", "filters": filters, "dataSlice": {"offset": 0, "length": 0}}
+    held = await rpc.call("getProgramAccounts", [VENUES[venue].program_id, options], list[KeyedAccountJson])
+    return sorted(Address(each.pubkey) for each in held)[:MAX_FOUND]
+
+
+def _at(offset: int, mint: Mint) -> dict[str, object]:
+    return {"memcmp": {"offset": offset, "bytes": mint}}

@@ -1,0 +1,396 @@
+"""The live market: configured pools and every account they need, followed over WebSocket, polled where that fails.
+
+In: pool addresses. Out: frozen snapshots, stamped with their slot. A pool of which any account may have changed
+unseen is stale and stands in no snapshot; so does one that the sentinel has quarantined. Must not: guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from fillwright import observe
+from fillwright.chain.accounts import AccountBook
+from fillwright.chain.discover import mints_in
+from fillwright.chain.messages import AccountJson, InContext
+from fillwright.chain.rpc import Rpc
+from fillwright.chain.stream import Stream, Subscription
+from fillwright.domain.accounts import Account, Address, ChainClock, Mint
+from fillwright.domain.errors import ChainError, PoolRefused, Refusal
+from fillwright.domain.tokens import Token, TokenList
+from fillwright.market.drift import DriftSentinel
+from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs
+from fillwright.ports import Clock
+from fillwright.venues.registry import venue_of
+from fillwright.venues.token_program import decode_mint
+from fillwright.venues.venue import AnyVenue, Pool
+
+CLOCK_SYSVAR = Address("SysvarC1ock11111111111111111111111111111111")
+KEYS_PER_READ = 100
+MAX_COMPANION_ROUNDS = 8
+MAX_POOLS = 5_000
+QUARANTINED = "quarantined"
+
+_account_notice = msgspec.json.Decoder(InContext[AccountJson]).decode
+
+Guard = Callable[[Pool, Mapping[Address, Account | None]], str]
+"""Why a pool must not be traded, from its own and its mints' accounts; "" for none."""
+
+
+class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`stale_after_s`: how long nothing may be heard of the chain before a pool counts as stale. `poll_s`: how often
+    everything is read when no stream tells of changes; with one, every `verify_s`."""
+
+    stale_after_s: float = 5.0
+    poll_s: float = 1.0
+    verify_s: float = 30.0
+    commitment: str = "processed"
+
+
+class _Followed:
+    """One pool: the accounts it needs, and what they decode to."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.keys: tuple[Address, ...] = (address,)
+        self.venue: AnyVenue | None = None
+        self.pool: Pool | None = None
+        self.unpriced: Unpriced | None = None
+
+
+class LiveMarketFeed:
+    """Implements `market.feed.MarketFeed`. `open` reads everything once; `close` ends the following."""
+
+    def __init__(
+        self,
+        *,
+        rpc: Rpc,
+        clock: Clock,
+        tokens: TokenList,
+        pools: Sequence[Address],
+        stream: Stream | None = None,
+        settings: FeedSettings | None = None,
+        sentinel: DriftSentinel | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        if len(pools) > MAX_POOLS:
+            raise ValueError(f"more than {MAX_POOLS} pools")
+        self._rpc = rpc
+        self._clock = clock
+        self._tokens = tokens
+        self._stream = stream
+        self._settings = settings or FeedSettings()
+        self._sentinel = sentinel or DriftSentinel()
+        self._guard = guard
+        self._book = AccountBook()
+        self._followed = {address: _Followed(address) for address in pools}
+        self._users: dict[Address, set[Address]] = {}
+        self._subscriptions: dict[Address, Subscription] = {}
+        self._gaps: set[Address] = set()
+        self._read_s: dict[Address, float] = {}
+        self._heard_s = -1e9
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._newest: Snapshot | None = None
+
+    @property
+    def tokens(self) -> TokenList:
+        return self._tokens
+
+    async def open(self) -> None:
+        """Read all pools and begin to follow them. Raises ChainError where the chain does not answer."""
+        await self._resolve(self._followed.values())
+        self._task = asyncio.create_task(self._follow(), name="market-feed")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for subscription in self._subscriptions.values():
+            subscription.close()
+        self._subscriptions.clear()
+
+    def current(self) -> Snapshot:
+        """The newest settled market. Stale, quarantined and guarded pools are listed as unpriced, never among the
+        pools."""
+        self._apply_changes()
+        now_s = self._clock.monotonic_s()
+        pools: dict[Address, Pool] = {}
+        unpriced: list[Unpriced] = []
+        for followed in self._followed.values():
+            problem = self._problem(followed, now_s)
+            if problem is not None:
+                unpriced.append(problem)
+            elif followed.pool is not None:
+                pools[followed.address] = followed.pool
+        at = self._chain_clock()
+        newest = self._newest
+        if newest is not None and newest.clock == at and newest.pools == pools and newest.unpriced == tuple(unpriced):
+            return newest
+        same = newest is not None and newest.pools.keys() == pools.keys()
+        by_pair = newest.by_pair if newest is not None and same else index_pairs(pools.values())
+        self._newest = Snapshot(at, pools, by_pair, tuple(unpriced))
+        return self._newest
+
+    async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
+        """As the protocol says: pools of the pair that are stale are read again first. Raises ChainError."""
+        now_s = self._clock.monotonic_s()
+        pair = {input_mint, output_mint}
+        behind = [
+            followed
+            for followed in self._followed.values()
+            if self._is_stale(followed, now_s) and (followed.pool is None or pair & set(followed.pool.mints))
+        ]
+        if behind:
+            await self._resolve(behind)
+        snapshot = self.current()
+        if not snapshot.of_pair(input_mint, output_mint):
+            now_s = self._clock.monotonic_s()
+            known = [each for each in self._followed.values() if each.pool is not None and pair == set(each.pool.mints)]
+            if any(self._is_stale(each, now_s) for each in known):
+                raise ChainError("every pool of the pair is stale", code="market_stale")
+        return snapshot
+
+    async def reread(self, address: Address) -> Pool | None:
+        """The pool as the chain has it now, read for this question. Raises ChainError."""
+        followed = self._followed.get(address)
+        if followed is None:
+            return None
+        await self._resolve([followed])
+        return followed.pool
+
+    def freshness_s(self, address: Address) -> float:
+        """For how long a pool's accounts have not been known to be current; 0.0 while they are followed."""
+        followed = self._followed[address]
+        now_s = self._clock.monotonic_s()
+        return max(0.0, max(now_s - self._known_s(key) for key in followed.keys))
+
+    def _problem(self, followed: _Followed, now_s: float) -> Unpriced | None:
+        if followed.unpriced is not None:
+            return followed.unpriced
+        venue = "" if followed.venue is None else followed.venue.id
+        if self._is_stale(followed, now_s):
+            detail = f"not heard of for {self.freshness_s(followed.address):.1f} s"
+            return Unpriced(followed.address, venue, Refusal.STALE, detail)
+        drift = self._sentinel.quarantined.get(followed.address)
+        if drift is not None:
+            return Unpriced(followed.address, venue, QUARANTINED, drift.detail)
+        return None
+
+    def _is_stale(self, followed: _Followed, now_s: float) -> bool:
+        return any(now_s - self._known_s(key) > self._settings.stale_after_s for key in followed.keys)
+
+    def _known_s(self, key: Address) -> float:
+        """When this account was last known to be current: at its last read, or, while it is followed without a gap,
+        when the chain was last heard of."""
+        read_s = self._read_s.get(key, -1e9)
+        subscription = self._subscriptions.get(key)
+        if subscription is None or subscription.remote_id is None or key in self._gaps:
+            return read_s
+        return max(read_s, self._heard_s)
+
+    async def _follow(self) -> None:
+        """Keep everything current until it is cancelled."""
+        verified_s = self._clock.monotonic_s()
+        while True:
+            self._subscribe()
+            await self._pause()
+            self._wanted.clear()
+            self._apply_changes()
+            now_s = self._clock.monotonic_s()
+            streaming = self._stream is not None and self._stream.is_connected
+            everything = not streaming or now_s - verified_s >= self._settings.verify_s
+            behind = self._followed.values() if everything else self._with_gaps()
+            try:
+                await self._resolve(behind)
+            except ChainError as error:
+                # Nothing is lost: what can't be read grows stale, and is asked for again at the next turn.
+                observe.feed_behind(error.code)
+                continue
+            if everything:
+                verified_s = now_s
+
+    async def _pause(self) -> None:
+        """Wait for `poll_s`, or until something has to be read sooner."""
+        sleeper = asyncio.create_task(self._clock.sleep(self._settings.poll_s))
+        waiter = asyncio.create_task(self._wanted.wait())
+        try:
+            await asyncio.wait((sleeper, waiter), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleeper, waiter):
+                task.cancel()
+            await asyncio.gather(sleeper, waiter, return_exceptions=True)
+
+    def _with_gaps(self) -> list[_Followed]:
+        behind = {address for key in self._gaps for address in self._users.get(key, ())}
+        behind |= {f.address for f in self._followed.values() if any(key not in self._read_s for key in f.keys)}
+        return [self._followed[address] for address in sorted(behind)]
+
+    async def _resolve(self, which: Iterable[_Followed]) -> None:
+        """Read all accounts of these pools, and those that they turn out to need, until nothing new is named."""
+        pools = list(which)
+        behind = pools
+        for _ in range(MAX_COMPANION_ROUNDS):
+            if not behind:
+                break
+            # A pool that needs further accounts is read again as a whole: its accounts are of one slot.
+            read = await self._read([each.keys for each in behind])
+            for followed in behind:
+                self._rename(followed)
+            behind = [each for each in behind if not read.issuperset(each.keys)]
+        self._book.take_changed()
+        for followed in pools:
+            self._decode(followed)
+
+    async def _read(self, groups: Sequence[Sequence[Address]]) -> set[Address]:
+        """Read accounts in as few calls as possible; a group that fits one call is read at one slot."""
+        read: set[Address] = set()
+        for part in _batches(groups):
+            gaps = {key for key in part if key in self._gaps}
+            started_s = self._clock.monotonic_s()
+            params = [list(part), {"encoding": "base64", "commitment": self._settings.commitment}]
+            answer = await self._rpc.call("getMultipleAccounts", params, InContext[list[AccountJson | None]])
+            if len(answer.value) != len(part):
+                raise ChainError("the node answered for another number of accounts")
+            slot = answer.context.slot
+            self._book.read(slot, {key: _account(each) for key, each in zip(part, answer.value, strict=True)})
+            self._book.saw_slot(slot)
+            for key in part:
+                self._read_s[key] = started_s
+            self._gaps -= gaps
+            read.update(part)
+        return read
+
+    def _rename(self, followed: _Followed) -> None:
+        """Which accounts the pool needs now, its mints included."""
+        held = self._held(followed.keys)
+        account = held.get(followed.address)
+        followed.venue = None if account is None else venue_of(account)
+        keys: tuple[Address, ...] = (followed.address,)
+        if followed.venue is not None:
+            companions = followed.venue.companions(followed.address, held)
+            mints = () if account is None else mints_in(followed.venue.id, account.data)
+            keys = (followed.address, *companions, *mints)
+        for key in followed.keys:
+            self._users.get(key, set()).discard(followed.address)
+        followed.keys = tuple(dict.fromkeys(keys))
+        for key in followed.keys:
+            self._users.setdefault(key, set()).add(followed.address)
+
+    def _decode(self, followed: _Followed) -> None:
+        """What the settled accounts make of the pool."""
+        venue = followed.venue
+        if venue is None:
+            problem = "no pool account of a known program"
+            followed.pool = None
+            followed.unpriced = Unpriced(followed.address, "", Refusal.MALFORMED, problem)
+            return
+        held = self._held(followed.keys)
+        try:
+            pool = venue.decode(followed.address, held)
+        except PoolRefused as error:
+            followed.pool = None
+            followed.unpriced = Unpriced(followed.address, venue.id, error.reason, error.message)
+            return
+        followed.unpriced = None
+        if self._guard is not None:
+            why = self._guard(pool, self._book.settled)
+            if why:
+                followed.unpriced = Unpriced(followed.address, venue.id, Refusal.UNSUPPORTED_FEATURE, why)
+        followed.pool = pool
+        self._know_tokens(pool, held)
+
+    def _apply_changes(self) -> None:
+        """Decode again what has changed; accounts newly needed are read at once."""
+        changed = self._book.take_changed()
+        for address in sorted({address for key in changed for address in self._users.get(key, ())}):
+            followed = self._followed[address]
+            self._rename(followed)
+            if any(key not in self._book.settled for key in followed.keys):
+                self._wanted.set()
+            else:
+                self._decode(followed)
+
+    def _subscribe(self) -> None:
+        """Follow each account that some pool needs, and no other."""
+        if self._stream is None:
+            return
+        needed = {CLOCK_SYSVAR, *(key for each in self._followed.values() for key in each.keys)}
+        for key in [key for key in self._subscriptions if key not in needed]:
+            self._subscriptions.pop(key).close()
+            self._book.forget(key)
+            self._read_s.pop(key, None)
+            self._gaps.discard(key)
+        options = {"encoding": "base64", "commitment": self._settings.commitment}
+        for key in sorted(needed - self._subscriptions.keys()):
+            self._subscriptions[key] = self._stream.subscribe(
+                "accountSubscribe", [key, options], self._on_account(key), self._on_gap(key)
+            )
+
+    def _on_account(self, key: Address) -> Callable[[msgspec.Raw], None]:
+        def on_message(raw: msgspec.Raw) -> None:
+            try:
+                notice = _account_notice(raw)
+            except msgspec.MsgspecError:
+                self._on_gap(key)()
+                return
+            slot = notice.context.slot
+            self._heard_s = self._clock.monotonic_s()
+            self._book.notified(key, slot, _account(notice.value))
+            self._book.saw_slot(slot)
+
+        return on_message
+
+    def _on_gap(self, key: Address) -> Callable[[], None]:
+        def on_gap() -> None:
+            self._gaps.add(key)
+            self._wanted.set()
+
+        return on_gap
+
+    def _held(self, keys: Sequence[Address]) -> dict[Address, Account]:
+        settled = self._book.settled
+        return {key: account for key in keys if (account := settled.get(key)) is not None}
+
+    def _know_tokens(self, pool: Pool, held: Mapping[Address, Account]) -> None:
+        new = [
+            Token("", mint, decimals)
+            for mint, decimals in zip(pool.mints, pool.decimals, strict=True)
+            if self._tokens.get(mint) is None
+        ]
+        for token in new:
+            account = held.get(Address(token.mint))
+            if account is not None and decode_mint(account).decimals != token.decimals:
+                raise ChainError(f"{token.mint}: pool and mint disagree about its decimals")
+        if new:
+            self._tokens = self._tokens.extended(new)
+
+    def _chain_clock(self) -> ChainClock:
+        """The Clock sysvar as last settled: slot, epoch start, epoch, next leader epoch, unix time, 8 bytes each."""
+        account = self._book.settled.get(CLOCK_SYSVAR)
+        if account is None or len(account.data) < 40:
+            return ChainClock(self._book.newest_slot, 0, 0)
+        slot, epoch, unix = (int.from_bytes(account.data[at : at + 8], "little") for at in (0, 16, 32))
+        return ChainClock(slot, epoch, unix)
+
+
+def _account(each: AccountJson | None) -> Account | None:
+    if each is None or each.lamports == 0:
+        return None
+    return Account(Address(each.owner), each.data[0], each.lamports)
+
+
+def _batches(groups: Sequence[Sequence[Address]]) -> list[list[Address]]:
+    """The groups' keys in lists of at most KEYS_PER_READ, a group in one list where it fits; the clock in the first."""
+    batches: list[list[Address]] = [[CLOCK_SYSVAR]]
+    for group in groups:
+        last = batches[-1]
+        new = [key for key in dict.fromkeys(group) if key not in last]
+        if len(last) + len(new) <= KEYS_PER_READ:
+            last += new
+            continue
+        keys = list(dict.fromkeys(group))
+        batches += [keys[at : at + KEYS_PER_READ] for at in range(0, len(keys), KEYS_PER_READ)]
+    return batches

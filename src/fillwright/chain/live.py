@@ -1,0 +1,199 @@
+"""A live chain and its market from one file: endpoints, pools, fees, senders. Opened and closed in order.
+
+In: a TOML file, the mode, a signer's socket. Out: what the engine's ports ask for, open. Must not: start without
+a signer and a policy, or on another cluster than the mode says.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from fillwright.chain.discover import discover_mint, discover_pair
+from fillwright.chain.endpoint import EndpointState, RpcEndpoint
+from fillwright.chain.feed import FeedSettings, LiveMarketFeed
+from fillwright.chain.fees import FeePolicy
+from fillwright.chain.rpc import Rpc
+from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sender, Senders
+from fillwright.chain.signer.client import SocketSigner
+from fillwright.chain.solana import SolanaChain, Tip
+from fillwright.chain.stream import Stream
+from fillwright.config import Mode
+from fillwright.domain.accounts import Address, Mint
+from fillwright.domain.errors import ConfigError
+from fillwright.domain.tokens import TokenList
+from fillwright.market.drift import DriftPolicy, DriftSentinel
+from fillwright.market.guards import GuardPolicy, TokenGuard
+from fillwright.ports import Clock
+
+MAX_CONFIG_BYTES = 1024 * 1024
+MAINNET_GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
+
+
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    a: Mint
+    b: Mint
+    venues: tuple[str, ...] = ()
+
+
+class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`endpoints` in order of preference; the first with a WebSocket is streamed from. `witness`: an independent
+    provider that must agree before an attempt counts as absent. `bundles`, `relays`: further senders, which want the
+    `tip`. Pools: by address, by pair, or all of a mint."""
+
+    endpoints: tuple[RpcEndpoint, ...]
+    witness: RpcEndpoint | None = None
+    bundles: tuple[RpcEndpoint, ...] = ()
+    relays: tuple[RpcEndpoint, ...] = ()
+    tip: Tip | None = None
+    pools: tuple[Address, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    mints: tuple[Mint, ...] = ()
+    lookup_tables: tuple[str, ...] = ()
+    rpc_timeout_s: float = 5.0
+    fees: FeePolicy = FeePolicy()
+    feed: FeedSettings = FeedSettings()
+    drift: DriftPolicy = DriftPolicy()
+    guards: GuardPolicy = GuardPolicy()
+
+
+class Live:
+    """Everything live, open. `witness` is None where none is configured."""
+
+    def __init__(
+        self,
+        *,
+        chain: SolanaChain,
+        witness: SolanaChain | None,
+        feed: LiveMarketFeed,
+        signer: SocketSigner,
+        sentinel: DriftSentinel,
+        rpc: Rpc,
+    ) -> None:
+        self.chain, self.witness, self.feed = chain, witness, feed
+        self.signer, self.sentinel, self.rpc = signer, sentinel, rpc
+
+
+def read_live(path: Path) -> LiveConfig:
+    """Raises ConfigError: missing, malformed, contradictory. What it says never includes an address of an endpoint."""
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path} is too large")
+        config = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=LiveConfig)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return check_live(config)
+
+
+def check_live(config: LiveConfig) -> LiveConfig:
+    """`config`, if it can be run. Raises ConfigError."""
+    if not config.endpoints:
+        raise ConfigError("live: at least one endpoint")
+    if not (config.pools or config.pairs or config.mints):
+        raise ConfigError("live: no pools, no pairs, no mints: nothing could be traded")
+    if (config.bundles or config.relays) and (config.tip is None or not config.tip.accounts):
+        raise ConfigError("live: bundle senders and relays want a tip with accounts")
+    names = [each.name for each in (*config.endpoints, *config.bundles, *config.relays)]
+    if len(set(names)) != len(names):
+        raise ConfigError("live: two endpoints of the same name")
+    if config.witness is not None and config.witness.url in {each.url for each in config.endpoints}:
+        raise ConfigError("live: the witness must be another provider than the endpoints")
+    return config
+
+
+@asynccontextmanager
+async def open_live(
+    config: LiveConfig, *, mode: Mode, clock: Clock, tokens: TokenList, signer_socket: Path
+) -> AsyncIterator[Live]:
+    """Raises ConfigError (no signer, another cluster) and ChainError (the chain does not answer)."""
+    async with AsyncExitStack() as opened:
+        signer = SocketSigner(signer_socket)
+        opened.push_async_callback(signer.close)
+        await signer.open(mode)
+        rpc = await _open_rpc(opened, config.endpoints, clock, config.rpc_timeout_s)
+        await _check_cluster(rpc, mode)
+        stream = await _open_stream(opened, config, clock)
+        sentinel = DriftSentinel(config.drift)
+        feed = LiveMarketFeed(
+            rpc=rpc,
+            clock=clock,
+            tokens=tokens,
+            pools=await _pools(config, rpc),
+            stream=stream,
+            settings=config.feed,
+            sentinel=sentinel,
+            guard=TokenGuard(config.guards),
+        )
+        await feed.open()
+        opened.push_async_callback(feed.close)
+        senders = Senders(await _senders(opened, config, rpc, clock))
+        opened.push_async_callback(senders.close)
+        chain = SolanaChain(
+            rpc=rpc,
+            senders=senders,
+            clock=clock,
+            wallet=signer.wallet,
+            market=feed.current,
+            stream=stream,
+            fees=config.fees,
+            tip=config.tip,
+            lookup_tables=config.lookup_tables,
+            sentinel=sentinel,
+            reread=feed.reread,
+            guards=config.guards,
+        )
+        witness = None
+        if config.witness is not None:
+            other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
+            await _check_cluster(other, mode)
+            witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
+        yield Live(chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc)
+
+
+async def _open_rpc(opened: AsyncExitStack, endpoints: tuple[RpcEndpoint, ...], clock: Clock, timeout_s: float) -> Rpc:
+    rpc = Rpc(endpoints, clock, timeout_s=timeout_s)
+    await rpc.open()
+    opened.push_async_callback(rpc.close)
+    return rpc
+
+
+async def _open_stream(opened: AsyncExitStack, config: LiveConfig, clock: Clock) -> Stream | None:
+    streaming = next((each for each in config.endpoints if each.websocket_url), None)
+    if streaming is None:
+        return None
+    stream = Stream(streaming.websocket_url, clock, name=streaming.name)
+    await stream.open()
+    opened.push_async_callback(stream.close)
+    return stream
+
+
+async def _senders(opened: AsyncExitStack, config: LiveConfig, rpc: Rpc, clock: Clock) -> list[Sender]:
+    senders: list[Sender] = [NodeSender(rpc, state) for state in rpc.endpoints]
+    further = (*config.bundles, *config.relays)
+    if further:
+        other = await _open_rpc(opened, further, clock, config.rpc_timeout_s)
+        states: list[EndpointState] = list(other.endpoints)
+        senders += [BundleSender(other, state) for state in states[: len(config.bundles)]]
+        senders += [RelaySender(other, state) for state in states[len(config.bundles) :]]
+    return senders
+
+
+async def _pools(config: LiveConfig, rpc: Rpc) -> list[Address]:
+    found = list(config.pools)
+    for pair in config.pairs:
+        found += await (
+            discover_pair(rpc, pair.a, pair.b, pair.venues) if pair.venues else discover_pair(rpc, pair.a, pair.b)
+        )
+    for mint in config.mints:
+        found += await discover_mint(rpc, mint)
+    return list(dict.fromkeys(found))
+
+
+async def _check_cluster(rpc: Rpc, mode: Mode) -> None:
+    genesis = await rpc.call("getGenesisHash", [], str)
+    if (genesis == MAINNET_GENESIS) != (mode is Mode.MAINNET):
+        raise ConfigError(f"the endpoints are not of the cluster of mode {mode}")

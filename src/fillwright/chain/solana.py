@@ -1,0 +1,384 @@
+"""Solana as the engine's chain: every question of `ports.Chain`, asked of real nodes.
+
+In: plans, signed bytes, signatures. Out: what nodes answered, with what they can't be believed about said as
+ChainError. Must not: decide an order's fate, hold a key, or send anything that it was not handed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from fillwright import observe
+from fillwright.chain import programs
+from fillwright.chain.endpoint import EndpointState
+from fillwright.chain.fees import FeePolicy, unit_price
+from fillwright.chain.landed import read_landed
+from fillwright.chain.lookup import LookupTables
+from fillwright.chain.messages import (
+    AccountJson,
+    BlockhashJson,
+    EpochInfo,
+    FeeSample,
+    HistoryEntry,
+    InContext,
+    StatusJson,
+    TransactionJson,
+)
+from fillwright.chain.reverts import explain
+from fillwright.chain.rpc import NODE_BEHIND, Rpc
+from fillwright.chain.sender import Senders
+from fillwright.chain.simulate import Simulator
+from fillwright.chain.stream import Stream
+from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
+from fillwright.domain.accounts import Address, Mint
+from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
+from fillwright.domain.transactions import (
+    Blockhash,
+    Commitment,
+    LandedTransaction,
+    RevertReason,
+    SignatureStatus,
+    Simulation,
+    SwapPlan,
+)
+from fillwright.market.drift import DriftSentinel
+from fillwright.market.guards import GuardPolicy, judge_price
+from fillwright.market.snapshot import Snapshot, venue_for
+from fillwright.ports import Clock
+from fillwright.venues.venue import Pool, Swap
+
+MAX_BUILT = 4_096
+"""Messages whose plan is remembered between build and simulate."""
+MAX_UNITS_KNOWN = 4_096
+MAX_MINTS = 100_000
+MAX_HISTORY_PAGES = 50
+HISTORY_PAGE = 1_000
+FEE_SAMPLE_LIFE_S = 10.0
+_MARGIN_PERCENT = 130
+"""Compute units asked for, against those that the simulation used: the price may move meanwhile."""
+
+Market = Callable[[], Snapshot]
+Reread = Callable[[Address], Awaitable[Pool | None]]
+"""A pool as the chain has it at this moment. Raises ChainError."""
+_UnitsKey = tuple[tuple[str, str], ...]
+
+
+class Tip(msgspec.Struct, frozen=True):
+    """Paid to one of `accounts`, chosen by the order: for senders that want one."""
+
+    lamports: int
+    accounts: tuple[str, ...]
+
+
+class SolanaChain:
+    """Implements `ports.Chain`; see there for the contracts. It opens and closes nothing that it was given."""
+
+    def __init__(
+        self,
+        *,
+        rpc: Rpc,
+        senders: Senders,
+        clock: Clock,
+        wallet: str,
+        market: Market,
+        stream: Stream | None = None,
+        fees: FeePolicy | None = None,
+        tip: Tip | None = None,
+        lookup_tables: Sequence[str] = (),
+        sentinel: DriftSentinel | None = None,
+        reread: Reread | None = None,
+        guards: GuardPolicy | None = None,
+    ) -> None:
+        self._rpc = rpc
+        self._senders = senders
+        self._clock = clock
+        self._wallet = Pubkey.from_string(wallet)
+        self._market = market
+        self._stream = stream
+        self._fees = fees or FeePolicy()
+        self._tip = tip
+        self._tables = LookupTables(rpc)
+        self._table_keys = [Pubkey.from_string(key) for key in lookup_tables]
+        self._sentinel = sentinel
+        self._reread = reread
+        self._guards = guards
+        self._simulator = Simulator(rpc, self._tables)
+        self._token_programs: dict[Mint, Pubkey] = {}
+        self._marker_rent: int | None = None
+        self._built: OrderedDict[bytes, tuple[SwapPlan, _UnitsKey]] = OrderedDict()
+        self._units: OrderedDict[_UnitsKey, int] = OrderedDict()
+        self._fee_samples: tuple[float, tuple[int, ...]] = (-FEE_SAMPLE_LIFE_S, ())
+        self._told_height = 0
+        self._told_slot = 0
+
+    async def latest_blockhash(self) -> Blockhash:
+        """At `confirmed`: a newer one can be forked out together with what it was asked for."""
+        answer = await self._rpc.call(
+            "getLatestBlockhash", [{"commitment": Commitment.CONFIRMED}], InContext[BlockhashJson]
+        )
+        return Blockhash(answer.value.blockhash, answer.value.last_valid_block_height)
+
+    async def block_height(self, commitment: Commitment) -> int:
+        return (await self._epoch_info(commitment)).block_height
+
+    async def slot(self, commitment: Commitment) -> int:
+        return (await self._epoch_info(commitment)).absolute_slot
+
+    async def build(self, plan: SwapPlan, blockhash: Blockhash) -> bytes:
+        """As the port says. Raises ChainError `transaction_too_large`, `too_many_locks`, `plan_unsupported`,
+        `pool_gone`, `mint_unknown`; SimulationFailed where a price guard or a venue refuses the swap."""
+        snapshot = self._market()
+        self._check_prices(plan, snapshot)
+        token_programs = await self._programs_of(plan)
+        tables = await self._tables.get(self._table_keys) if self._table_keys else []
+        key = tuple((leg.pool, leg.input_mint) for leg in plan.legs)
+        units = self._units.get(key)
+
+        async def message_for(unit_limit: int) -> bytes:
+            payment = await self._payment(plan, unit_limit)
+            parts = build_instructions(plan, snapshot, self._wallet, payment, token_programs)
+            return compile_message(parts, self._wallet, blockhash, tables)
+
+        if units is None:
+            draft = await message_for(MAX_COMPUTE_UNITS)
+            outcome = await self._simulator.run(draft)
+            # A draft that reverts tells nothing about units; `simulate` will say why it reverts.
+            units = MAX_COMPUTE_UNITS if outcome.revert else self._learn_units(key, outcome.units)
+        message = await message_for(min(MAX_COMPUTE_UNITS, units * _MARGIN_PERCENT // 100))
+        self._built[message] = (plan, key)
+        while len(self._built) > MAX_BUILT:
+            self._built.popitem(last=False)
+        return message
+
+    async def simulate(self, message: bytes) -> Simulation:
+        """As the port says; also raises SimulationFailed where the wallet's balances would not change as the
+        plan behind the message allows."""
+        outcome = await self._simulator.run(message)
+        if outcome.revert:
+            raise SimulationFailed(outcome.detail, reason=outcome.revert)
+        known = self._built.pop(message, None)
+        if known is not None:
+            plan, key = known
+            self._learn_units(key, outcome.units)
+            await self._compare(plan, outcome.amount_in, outcome.amount_out)
+            _check_against(plan, outcome.amount_in, outcome.amount_out)
+        return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
+
+    def _check_prices(self, plan: SwapPlan, snapshot: Snapshot) -> None:
+        """Raises SimulationFailed where a leg's pool is too far from the others, or too thin."""
+        if self._guards is None:
+            return
+        for leg in plan.legs:
+            pool = snapshot.pools.get(leg.pool)
+            why = "" if pool is None else judge_price(snapshot, pool, leg.input_mint, self._guards)
+            if why:
+                raise SimulationFailed(f"pool {leg.pool}: {why}", reason=RevertReason.POOL_REFUSED)
+
+    async def _compare(self, plan: SwapPlan, amount_in: int, amount_out: int) -> None:
+        """Tell the sentinel, where one pool alone explains the outcome. A difference counts only when the pool, read
+        again after the simulation, is still the one that was quoted: nobody has traded in between."""
+        if self._sentinel is None or len(plan.legs) != 1:
+            return
+        leg, snapshot = plan.legs[0], self._market()
+        pool = snapshot.pools.get(leg.pool)
+        if pool is None:
+            return
+        exact_in = plan.mode is SwapMode.EXACT_IN
+        swap = Swap(leg.input_mint, plan.mode, leg.amount_in if exact_in else leg.amount_out)
+        try:
+            quote = venue_for(pool).quote(pool, swap, snapshot.clock)
+        except QuoteRefused:
+            return
+        predicted, planned = (quote.amount_out, plan.amount_out) if exact_in else (quote.amount_in, plan.amount_in)
+        if predicted != planned:
+            return  # somebody has traded in between
+        actual = amount_out if exact_in else amount_in
+        if actual != predicted and not await self._is_unchanged(pool):
+            return
+        drift = self._sentinel.observe(leg.pool, predicted=predicted, actual=actual, source="a simulation")
+        if drift is not None:
+            observe.pool_quarantined(drift.pool, drift.detail)
+
+    async def _is_unchanged(self, pool: Pool) -> bool:
+        try:
+            return self._reread is not None and await self._reread(pool.address) == pool
+        except ChainError:
+            return False
+
+    async def send(self, raw: bytes) -> None:
+        await self._senders.send(raw)
+
+    async def status(self, signature: str, search_history: bool) -> SignatureStatus | None:
+        """As the port says. A null counts only from a node that has itself told the greatest finalized height
+        that anyone was told here: a node that lags knows less than the caller already does."""
+        told_height, told_slot = self._told_height, self._told_slot
+        among = [state for state in self._rpc.endpoints if state.finalized_height >= told_height]
+        params = [[signature], {"searchTransactionHistory": search_history}]
+        answer, state = await self._rpc.ask(
+            "getSignatureStatuses", params, InContext[list[StatusJson | None]], among or None
+        )
+        found = answer.value[0] if answer.value else None
+        if found is None:
+            if state.finalized_height < told_height or answer.context.slot < told_slot:
+                raise ChainError(f"{state.name} lags behind what is known", code=NODE_BEHIND)
+            return None
+        revert, detail = explain(found.err, (), (), marker=False)
+        return SignatureStatus(found.slot, _commitment(found), revert, detail)
+
+    async def transaction(self, signature: str) -> LandedTransaction | None:
+        options = {"encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+        problem: ChainError | None = None
+        for state in self._rpc.endpoints:
+            # A node that has pruned or missed it says null: the others are asked too.
+            try:
+                answer = await self._rpc.ask_one(state, "getTransaction", [signature, options], TransactionJson | None)
+            except ChainError as error:
+                problem = error
+                continue
+            if answer is not None:
+                return read_landed(signature, answer)
+        if problem is not None:
+            raise problem
+        return None
+
+    async def marker_exists(self, marker_seed: str, min_context_slot: int) -> bool:
+        key = programs.marker_account(self._wallet, marker_seed)
+        options = {"encoding": "base64", "commitment": "finalized", "minContextSlot": min_context_slot}
+        answer = await self._rpc.call("getAccountInfo", [str(key), options], InContext[AccountJson | None])
+        if answer.context.slot < min_context_slot:
+            raise ChainError("the node ignores minContextSlot", code=NODE_BEHIND)
+        return answer.value is not None
+
+    async def signature_in_history(self, signature: str, min_context_slot: int) -> bool:
+        """Newest first, back to the first entry older than the wallet's oldest possible use of the signature: all
+        of the history within MAX_HISTORY_PAGES. Raises ChainError `history_too_long` beyond."""
+        before: str | None = None
+        for _ in range(MAX_HISTORY_PAGES):
+            options: dict[str, object] = {
+                "commitment": "finalized",
+                "limit": HISTORY_PAGE,
+                "minContextSlot": min_context_slot,
+            }
+            if before is not None:
+                options["before"] = before
+            params = [str(self._wallet), options]
+            page = await self._rpc.call("getSignaturesForAddress", params, list[HistoryEntry])
+            if any(entry.signature == signature for entry in page):
+                return True
+            if len(page) < HISTORY_PAGE:
+                return False
+            before = page[-1].signature
+        raise ChainError("the wallet's history is too long to search", code="history_too_long")
+
+    async def wait_for_news(self, signature: str, timeout_s: float) -> None:
+        stream = self._stream
+        if stream is None or not stream.is_connected:
+            await self._clock.sleep(timeout_s)
+            return
+        news = asyncio.Event()
+        subscriptions = [
+            stream.subscribe("signatureSubscribe", [signature, {"commitment": commitment}], lambda _: news.set())
+            for commitment in (Commitment.CONFIRMED, Commitment.FINALIZED)
+        ]
+        timer = asyncio.create_task(self._clock.sleep(timeout_s))
+        waiter = asyncio.create_task(news.wait())
+        try:
+            await asyncio.wait((timer, waiter), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (timer, waiter):
+                task.cancel()
+            for subscription in subscriptions:
+                subscription.close()
+            await asyncio.gather(timer, waiter, return_exceptions=True)
+
+    async def _epoch_info(self, commitment: Commitment) -> EpochInfo:
+        info, state = await self._rpc.ask("getEpochInfo", [{"commitment": commitment}], EpochInfo)
+        if commitment is Commitment.FINALIZED:
+            self._remember(state, info)
+        return info
+
+    def _remember(self, state: EndpointState, info: EpochInfo) -> None:
+        state.finalized_height = max(state.finalized_height, info.block_height)
+        state.finalized_slot = max(state.finalized_slot, info.absolute_slot)
+        self._told_height = max(self._told_height, info.block_height)
+        self._told_slot = max(self._told_slot, info.absolute_slot)
+
+    async def _payment(self, plan: SwapPlan, unit_limit: int) -> Payment:
+        price = unit_price(await self._recent_fees(plan), plan.attempt, unit_limit, self._fees)
+        tip = self._tip
+        account = None
+        if tip is not None and tip.accounts:
+            # Spread over the accounts, but always the same one for the same order.
+            account = Pubkey.from_string(tip.accounts[sum(plan.order_id.encode()) % len(tip.accounts)])
+        lamports = tip.lamports if tip is not None else 0
+        return Payment(unit_limit, price, await self._rent(), lamports, account)
+
+    async def _rent(self) -> int:
+        if self._marker_rent is None:
+            self._marker_rent = await self._rpc.call("getMinimumBalanceForRentExemption", [0], int)
+        return self._marker_rent
+
+    async def _recent_fees(self, plan: SwapPlan) -> tuple[int, ...]:
+        """What was paid lately for the plan's pools; kept for FEE_SAMPLE_LIFE_S. None known: none."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._fee_samples[0] < FEE_SAMPLE_LIFE_S:
+            return self._fee_samples[1]
+        try:
+            pools = [str(leg.pool) for leg in plan.legs]
+            samples = await self._rpc.call("getRecentPrioritizationFees", [pools], list[FeeSample])
+        except ChainError:
+            # A bid without samples is the policy's minimum: better than no transaction.
+            return self._fee_samples[1]
+        self._fee_samples = (now_s, tuple(sample.prioritization_fee for sample in samples))
+        return self._fee_samples[1]
+
+    async def _programs_of(self, plan: SwapPlan) -> dict[Mint, Pubkey]:
+        """The token program of each mint: it never changes, so each is asked for once."""
+        mints = {
+            plan.input_mint,
+            plan.output_mint,
+            *(m for leg in plan.legs for m in (leg.input_mint, leg.output_mint)),
+        }
+        missing = sorted(mint for mint in mints if mint not in self._token_programs)
+        if missing:
+            if len(self._token_programs) > MAX_MINTS:
+                self._token_programs.clear()
+            options = {"encoding": "base64", "commitment": "confirmed", "dataSlice": {"offset": 0, "length": 0}}
+            answer = await self._rpc.call(
+                "getMultipleAccounts", [missing, options], InContext[list[AccountJson | None]]
+            )
+            for mint, account in zip(missing, answer.value, strict=True):
+                if account is None or Pubkey.from_string(account.owner) not in (programs.TOKEN, programs.TOKEN_2022):
+                    raise ChainError(f"{mint} is no mint", code="mint_unknown")
+                self._token_programs[mint] = Pubkey.from_string(account.owner)
+        return {mint: self._token_programs[mint] for mint in mints}
+
+    def _learn_units(self, key: _UnitsKey, units: int) -> int:
+        """Remember the most units that these pools have used in this direction."""
+        most = max(units, self._units.pop(key, 0))
+        self._units[key] = most
+        while len(self._units) > MAX_UNITS_KNOWN:
+            self._units.popitem(last=False)
+        return most
+
+
+def _check_against(plan: SwapPlan, amount_in: int, amount_out: int) -> None:
+    """Raises SimulationFailed where the simulated balance changes are not what the order allows."""
+    exact_in = plan.mode == "exact_in"
+    most_in = plan.amount_in if exact_in else plan.limit
+    least_out = plan.limit if exact_in else plan.amount_out
+    if amount_in > most_in or amount_out < least_out:
+        text = f"the simulated swap takes {amount_in} and gives {amount_out}; allowed are {most_in} and {least_out}"
+        raise SimulationFailed(text, reason=RevertReason.SLIPPAGE)
+
+
+def _commitment(status: StatusJson) -> Commitment:
+    if status.confirmation_status in ("processed", "confirmed", "finalized"):
+        return Commitment(status.confirmation_status)
+    return Commitment.FINALIZED if status.confirmations is None else Commitment.PROCESSED

@@ -1,0 +1,311 @@
+"""The signer as a process: its socket, its day's limits, its kill switch; and nothing shows its key."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from tests.chain.signer.orders import AMOUNT, WALLET, honest, order, policy
+from tests.chain.signer.test_judge import HOSTILE, message, sweep
+from tests.chain.signer.test_keystore import BASE58, CANARY, CHEAP, PASSPHRASE, shows_canary
+
+from fillwright.chain.signer import commands, keystore
+from fillwright.chain.signer.client import SocketSigner
+from fillwright.chain.signer.policy import Policy, Spending
+from fillwright.chain.signer.protocol import MAX_FRAME_BYTES, Ask, Told
+from fillwright.chain.signer.secret import SecretKey
+from fillwright.chain.signer.service import SignerServer, SignerService
+from fillwright.chain.signer.spending import SpendingBook
+from fillwright.config import Mode
+from fillwright.domain.accounts import WRAPPED_SOL
+from fillwright.domain.errors import ConfigError, SignerRefused
+
+DAY_MS = 86_400_000
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.ms = 1_800_000_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        return self.ms / 1_000
+
+    async def sleep(self, seconds: float) -> None:
+        self.ms += int(seconds * 1_000)
+
+
+class Running:
+    def __init__(self, client: SocketSigner, service: SignerService, clock: FakeClock, socket: Path) -> None:
+        self.client, self.service, self.clock, self.socket = client, service, clock, socket
+
+
+@asynccontextmanager
+async def signer(folder: Path, rules: Policy | None = None) -> AsyncIterator[Running]:
+    clock = FakeClock()
+    book = SpendingBook(folder / "spending.jsonl")
+    book.open()
+    halt = folder / "signer-halted"
+    service = SignerService(key=SecretKey(WALLET), policy=rules or policy(), book=book, clock=clock, halt_file=halt)
+    server = SignerServer(service, folder / "s.sock")
+    await server.open()
+    client = SocketSigner(folder / "s.sock")
+    await client.open(Mode.DEVNET)
+    try:
+        yield Running(client, service, clock, folder / "s.sock")
+    finally:
+        await client.close()
+        await server.close()
+        book.close()
+
+
+def test_an_order_is_signed_over_the_socket(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            plan = order()
+            signed = await running.client.sign(honest(plan), plan)
+            assert running.client.wallet == str(WALLET.pubkey())
+            assert signed.raw == b"\x01" + bytes(Signature.from_string(signed.signature)) + honest(plan)
+            assert Signature.from_string(signed.signature).verify(WALLET.pubkey(), honest(plan))
+            assert running.socket.stat().st_mode & 0o777 == 0o600
+
+    asyncio.run(run())
+
+
+def test_hostile_messages_are_refused_over_the_socket_and_the_next_order_is_signed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            plan = order()
+            for build in HOSTILE.values():
+                with pytest.raises(SignerRefused):
+                    await running.client.sign(message(build()), plan)
+            assert await running.client.sign(honest(plan), plan)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"x", b"{}", b"\xff\xfe", b'{"op":"sign"}', b'{"op":"export"}', b'{"op":"sign","message":"!!"}', b"[" * 10_000,
+     b'{"op":"sign","message":"","plan":{}}', b'{"op":"sign","plan":null,"message":"AA=="}'],
+)  # fmt: skip
+def test_broken_requests_get_an_answer_without_a_signature(tmp_path: Path, raw: bytes) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            told = await running.service.answer(raw)
+            assert told.error
+            assert not told.signature
+
+    asyncio.run(run())
+
+
+def test_a_peer_that_does_not_speak_the_protocol_is_dropped(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            reader, writer = await asyncio.open_unix_connection(str(running.socket))
+            writer.write((MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+            plan = order()
+            assert await running.client.sign(honest(plan), plan)
+
+    asyncio.run(run())
+
+
+def test_another_user_is_not_answered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            server = SignerServer(running.service, tmp_path / "other.sock", peer_uid=lambda _: os.getuid() + 1)
+            await server.open()
+            reader, writer = await asyncio.open_unix_connection(str(tmp_path / "other.sock"))
+            assert await reader.read() == b""
+            writer.close()
+            await server.close()
+
+    asyncio.run(run())
+
+
+def test_a_second_signer_on_the_same_socket_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            with pytest.raises(ConfigError, match="another signer"):
+                await SignerServer(running.service, running.socket).open()
+
+    asyncio.run(run())
+
+
+def test_the_days_limit_holds_over_a_restart_and_ends_after_a_day(tmp_path: Path) -> None:
+    rules = policy(spend={**policy().spend, WRAPPED_SOL: Spending(AMOUNT, 2 * AMOUNT)})
+    plans = [order(seed=f"{number:032d}") for number in range(4)]
+
+    async def run() -> None:
+        async with signer(tmp_path, rules) as running:
+            for plan in (plans[0], plans[0], plans[1], plans[0]):
+                await running.client.sign(honest(plan), plan)
+            with pytest.raises(SignerRefused, match="a day"):
+                await running.client.sign(honest(plans[2]), plans[2])
+        async with signer(tmp_path, rules) as running:
+            with pytest.raises(SignerRefused, match="a day"):
+                await running.client.sign(honest(plans[2]), plans[2])
+            running.clock.ms += DAY_MS
+            await running.client.sign(honest(plans[3]), plans[3])
+
+    asyncio.run(run())
+
+
+def test_without_a_marker_every_signature_counts(tmp_path: Path) -> None:
+    rules = policy(require_marker=False, spend={**policy().spend, WRAPPED_SOL: Spending(AMOUNT, 2 * AMOUNT)})
+
+    async def run() -> None:
+        async with signer(tmp_path, rules) as running:
+            plan = order(seed="")
+            for limit in (0, 1):
+                changed = replace(plan, limit=plan.limit + limit)
+                await running.client.sign(honest(changed), changed)
+            changed = replace(plan, limit=plan.limit + 2)
+            with pytest.raises(SignerRefused, match="a day"):
+                await running.client.sign(honest(changed), changed)
+
+    asyncio.run(run())
+
+
+def test_a_torn_last_line_is_dropped_and_other_damage_stops_the_signer(tmp_path: Path) -> None:
+    path = tmp_path / "spending.jsonl"
+    path.write_bytes(b'{"at_ms":1,"mint":"m","units":5,"key":"k"}\n{"at_ms":1,"mi')
+    book = SpendingBook(path)
+    book.open()
+    assert book.spent(WRAPPED_SOL, 2) == 0
+    book.close()
+    assert path.read_bytes().endswith(b'"k"}\n')
+    path.write_bytes(b"garbage\n" + path.read_bytes())
+    with pytest.raises(ConfigError, match="damaged"):
+        SpendingBook(path).open()
+
+
+def test_the_kill_switch_stops_new_signing_until_it_is_taken_back(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            plan = order()
+            commands.stop(tmp_path)
+            with pytest.raises(SignerRefused) as refused:
+                await running.client.sign(honest(plan), plan)
+            assert refused.value.code == "signer_halted"
+            assert commands.resume(tmp_path)
+            assert not commands.resume(tmp_path)
+            assert await running.client.sign(honest(plan), plan)
+
+    asyncio.run(run())
+
+
+def test_an_order_whose_marker_was_swept_is_signed_for_no_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        plan = order()
+        async with signer(tmp_path) as running:
+            await running.client.sign(honest(plan), plan)
+            assert await running.client.sweep(message([sweep()]))
+            with pytest.raises(SignerRefused, match="swept"):
+                await running.client.sign(honest(plan), plan)
+        async with signer(tmp_path) as running:
+            with pytest.raises(SignerRefused, match="swept"):
+                await running.client.sign(honest(plan), plan)
+
+    asyncio.run(run())
+
+
+def test_an_engine_of_another_mode_is_turned_away(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            other = SocketSigner(running.socket)
+            with pytest.raises(ConfigError, match="devnet"):
+                await other.open(Mode.MAINNET)
+            await other.close()
+        with pytest.raises(ConfigError, match="no signer"):
+            await SocketSigner(tmp_path / "s.sock").open(Mode.DEVNET)
+
+    asyncio.run(run())
+
+
+def test_an_answer_by_another_key_is_no_signature(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            running.client._wallet = str(Pubkey.default())
+            plan = order()
+            with pytest.raises(SignerRefused) as refused:
+                await running.client.sign(honest(plan), plan)
+            assert refused.value.code == "signer_unavailable"
+
+    asyncio.run(run())
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from fillwright.chain.signer import commands
+from fillwright.chain.signer.secret import take_passphrase
+from fillwright.clock import SystemClock
+folder = Path(sys.argv[1])
+passphrase = take_passphrase()
+commands.run(
+    keystore_path=folder / "keystore.json", policy_path=folder / "policy.toml", socket_path=folder / "s.sock",
+    data_dir=folder, passphrase=lambda: passphrase, clock=SystemClock(), ready=lambda wallet: print(wallet, flush=True),
+)
+"""
+
+
+def test_a_canary_key_shows_in_no_output_file_answer_or_error_of_the_process(tmp_path: Path) -> None:
+    keystore.save(tmp_path / "keystore.json", SecretKey(CANARY), PASSPHRASE, CHEAP)
+    commands.write_policy_template(tmp_path / "policy.toml")
+    environment = {**os.environ, "FILLWRIGHT_SIGNER_PASSPHRASE": PASSPHRASE, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(tmp_path)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    answers: list[Told] = []
+    try:
+        first = process.stdout.readline()
+        assert first.strip() == str(CANARY.pubkey()).encode()
+
+        async def ask() -> None:
+            client = SocketSigner(tmp_path / "s.sock")
+            await client.open(Mode.DEVNET)
+            plan = replace(order(), owner=str(CANARY.pubkey()))
+            hostile = [Ask("sign", message(build()), plan) for build in HOSTILE.values()]
+            answers.extend([await client._ask(each) for each in hostile])
+            # Even a request that holds the key must not bring it into a log.
+            leaking = replace(plan, order_id=BASE58, marker_seed=BASE58[:32])
+            answers.append(await client._ask(Ask("sign", honest(order()), leaking)))
+            await client.close()
+
+        asyncio.run(ask())
+        limits = Path(f"/proc/{process.pid}/limits")
+        if limits.exists():
+            line = next(row for row in limits.read_text().splitlines() if row.startswith("Max core file size"))
+            assert line.split()[4:6] == ["0", "0"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        output = process.stdout.read()
+        process.wait(10)
+        process.stdout.close()
+    assert process.returncode == 0
+    assert all(told.error for told in answers)
+    assert b"refused to sign" in output
+    assert not shows_canary(output + b"".join(map(msgspec.json.encode, answers)))
+    for path in tmp_path.iterdir():
+        assert not shows_canary(path.read_bytes()), path

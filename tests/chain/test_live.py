@@ -1,0 +1,103 @@
+"""The live configuration: read from a file, checked, and opened only on the cluster that the mode says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.chain.world import WALLET, LocalWorld
+
+from fillwright.chain.endpoint import RpcEndpoint
+from fillwright.chain.live import LiveConfig, check_live, open_live, read_live
+from fillwright.chain.signer.policy import Policy
+from fillwright.chain.signer.secret import SecretKey
+from fillwright.chain.signer.service import SignerServer, SignerService
+from fillwright.chain.signer.spending import SpendingBook
+from fillwright.chain.solana import Tip
+from fillwright.clock import SystemClock
+from fillwright.config import Mode
+from fillwright.domain.accounts import Address, Mint
+from fillwright.domain.errors import ConfigError
+from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
+from fillwright.localnet.server import LocalNode
+
+ENDPOINT = RpcEndpoint("a", "http://127.0.0.1:1")
+GOOD = LiveConfig(endpoints=(ENDPOINT,), pools=(Address("x"),))
+CHANGES: tuple[dict[str, object], ...] = (
+    {"endpoints": ()},
+    {"pools": ()},
+    {"endpoints": (ENDPOINT, ENDPOINT)},
+    {"bundles": (RpcEndpoint("b", "http://127.0.0.1:2"),)},
+    {"relays": (RpcEndpoint("b", "http://127.0.0.1:2"),), "tip": Tip(1, ())},
+    {"witness": RpcEndpoint("w", ENDPOINT.url)},
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_contradictions_are_refused(change: dict[str, object]) -> None:
+    assert check_live(GOOD) is GOOD
+    with pytest.raises(ConfigError):
+        check_live(msgspec.structs.replace(GOOD, **change))
+
+
+def test_the_file_of_the_guide_is_read(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "going-live.md").read_text(encoding="utf-8")
+    path = tmp_path / "live.toml"
+    path.write_text(guide.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    config = read_live(path)
+    assert [endpoint.name for endpoint in config.endpoints] == ["first", "second"]
+    assert config.witness is not None
+    assert config.guards.trusted == (Mint("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"),)
+    path.write_text("endpoints = 5")
+    with pytest.raises(ConfigError):
+        read_live(path)
+    with pytest.raises(ConfigError):
+        read_live(tmp_path / "missing.toml")
+
+
+def test_a_signer_and_the_right_cluster_are_demanded(tmp_path: Path) -> None:
+    async def run() -> None:
+        world = LocalWorld("raydium_cpmm/FRESH_SOL-SPL")
+        node = LocalNode(world.local)
+        await node.open()
+        clock = SystemClock()
+        config = LiveConfig(
+            endpoints=(RpcEndpoint("a", node.url, node.websocket_url),),
+            witness=RpcEndpoint("w", node.url + "/"),
+            bundles=(RpcEndpoint("b", node.url + "/api/v1/bundles"),),
+            tip=Tip(1_000, ("96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",)),
+            pools=tuple(world.held),
+        )
+        socket = tmp_path / "s.sock"
+
+        async def opened(mode: Mode) -> int:
+            async with open_live(
+                config, mode=mode, clock=clock, tokens=TokenList(MAINNET_TOKENS), signer_socket=socket
+            ) as live:
+                assert live.witness is not None
+                assert live.signer.wallet == str(WALLET.pubkey())
+                return len(live.feed.current().pools)
+
+        with pytest.raises(ConfigError, match="no signer"):
+            await opened(Mode.DEVNET)
+        for mode, expected in ((Mode.DEVNET, 1), (Mode.MAINNET, None)):
+            book = SpendingBook(tmp_path / f"{mode}.jsonl")
+            book.open()
+            service = SignerService(
+                key=SecretKey(WALLET), policy=Policy(mode=mode, spend={}), book=book, clock=clock,
+                halt_file=tmp_path / "halted",
+            )  # fmt: skip
+            server = SignerServer(service, socket)
+            await server.open()
+            if expected is None:
+                with pytest.raises(ConfigError, match="cluster"):
+                    await opened(mode)
+            else:
+                assert await opened(mode) == expected
+            await server.close()
+            book.close()
+        await node.close()
+
+    asyncio.run(run())
