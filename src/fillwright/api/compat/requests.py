@@ -48,9 +48,6 @@ def spec_of(fields: Fields, dialect: Dialect, services: Services, account: str, 
         hold=hold,
         max_legs=_max_legs(source, target, services),
         marker=services.settings.use_marker,
-        # These dialects name one DEX for an order, with its fee.
-        max_legs=1,
-        max_hops=1,
         dialect=dialect.id,
         dialect_fields=_echoes(fields, dialect, (source, target), tolerance),
     )
