@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 START_LIMIT_S = 60.0
@@ -27,6 +28,10 @@ STOP_LIMIT_S = 20.0
 _POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
 _SUPERUSER = "fillwright"
+
+
+_SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+"""Lives as long as this process: for the kernel, the parent of a child is the thread that started it."""
 
 
 class ServerMissing(RuntimeError):
@@ -268,6 +273,10 @@ def _reachable(programs: Path, folder: Path, user: str | None) -> Path:
 
 
 def _spawn(command: list[str], log: object, user: str | None, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return _SPAWNER.submit(_started, command, log, user, environment).result()
+
+
+def _started(command: list[str], log: object, user: str | None, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
