@@ -161,7 +161,11 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
         bus = RedisBus(settings.redis_url.get_secret_value())
     else:
         observe.settings_warned("redis_url is not set: processes find each other's work by sweeping the store")
-    store = PostgresStore(settings.database_url.get_secret_value(), connections=settings.database_pool_max)
+    store = PostgresStore(
+        settings.database_url.get_secret_value(),
+        connections=settings.database_pool_max,
+        orders_per_minute=settings.orders_per_minute,
+    )
     await _open_store(store, bus)
     opened.push_async_callback(store.close)
     await bus.open()

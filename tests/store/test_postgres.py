@@ -24,7 +24,7 @@ from store.conformance import Stage, StoreConformance, run_to_built
 pytestmark = pytest.mark.anyio
 
 EMPTY = (
-    "TRUNCATE orders, progress, endings, events, attempts, fills, epochs;"
+    "TRUNCATE orders, progress, endings, events, attempts, fills, epochs, starts;"
     "UPDATE log SET sequence = 0, confirmed = 0, failed = 0, cancelled = 0, expired = 0, needs_review = 0"
 )
 
@@ -117,6 +117,26 @@ class TestManyProcesses:
         await second.change(step(again, ROUTED, late))
         await first.store.close()
         await second.store.close()
+
+
+class TestRateLimit:
+    async def test_all_workers_together_start_no_more_than_the_limit_within_a_minute(self, url: str) -> None:
+        stages = [Stage(PostgresStore(url, orders_per_minute=5)) for _ in range(3)]
+        for stage in stages:
+            await stage.store.open(stage.listen)
+        for number in range(1, 13):
+            await stages[0].insert(number)
+        claims = await asyncio.gather(*(stage.take(limit=4) for stage in stages))
+        assert sum(len(orders) for _, orders in claims) == 5
+        assert (await stages[0].take())[1] == []
+        connection = await asyncpg.connect(url)
+        await connection.execute("UPDATE starts SET at = at - interval '59 seconds'")
+        assert (await stages[1].take())[1] == []
+        await connection.execute("UPDATE starts SET at = at - interval '1 second'")
+        assert len((await stages[2].take())[1]) == 5
+        await connection.close()
+        for stage in stages:
+            await stage.store.close()
 
 
 class TestTheServerGoesAway:

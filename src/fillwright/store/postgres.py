@@ -30,9 +30,14 @@ _SQL = load("postgres")
 
 
 class PostgresStore:
-    """`ports.Store` on the database at `url`. Opened once."""
+    """`ports.Store` on the database at `url`. Opened once.
 
-    def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS) -> None:
+    `orders_per_minute`: how many orders all workers that are given the same limit may claim together within any
+    minute; 0: as many as they can.
+    """
+
+    def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS, orders_per_minute: int = 0) -> None:
+        self._orders_per_minute = orders_per_minute
         self._writer = Writer(url)
         self._connections = Connections(url, size=max(1, connections - 1))
 
@@ -85,7 +90,11 @@ class PostgresStore:
         """Orders that were claimed while the connection broke come back when the epoch ends."""
 
         async def take(connection: Connection) -> list[Order]:
-            order_ids = await connection.fetchval(_SQL["claim_orders"], lease.epoch, now_ms, limit)
+            if self._orders_per_minute:
+                values = (lease.epoch, now_ms, limit, self._orders_per_minute)
+                order_ids = await connection.fetchval(_SQL["claim_within"], *values)
+            else:
+                order_ids = await connection.fetchval(_SQL["claim_orders"], lease.epoch, now_ms, limit)
             if order_ids is None:
                 raise StaleLease(f"epoch {lease.epoch} has ended")
             return await reads.claimed(connection, order_ids) if order_ids else []

@@ -1,6 +1,9 @@
 -- claim_orders: Claim due orders; NULL where the epoch has ended.
 SELECT claim($1, $2, $3);
 
+-- claim_within: As that, within a number of orders a minute over all workers.
+SELECT claim_within($1, $2, $3, $4);
+
 -- claimed_orders: Orders just claimed, in the order of the claim.
 SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
 FROM unnest($1::uuid[]) WITH ORDINALITY AS c (id, position) JOIN order_rows AS o ON o.id = c.id
