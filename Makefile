@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SEEDS ?= 500
+KILLS ?= 300
+ORDERS ?= 5000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test simulate check lint bench build clean
+.PHONY: help setup demo run test simulate chaos check lint bench build clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +49,9 @@ check: lint test ## What CI runs
 
 simulate: $(VENV)/.dev ## The engine under SEEDS seeded runs of faults
 	@FILLWRIGHT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -k no_invariant
+
+chaos: $(VENV)/.dev ## kill -9 of API, workers, PostgreSQL and Redis: KILLS times over ORDERS orders
+	@FILLWRIGHT_CHAOS_KILLS=$(KILLS) FILLWRIGHT_CHAOS_ORDERS=$(ORDERS) $(BIN)/python -m pytest tests/system/test_chaos.py -s
 
 bench: $(VENV)/.dev ## Every benchmark, each figure beside its goal and a baseline
 	@$(BIN)/python -m benchmarks

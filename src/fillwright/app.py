@@ -9,9 +9,9 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fillwright import observe
 from fillwright.api.app import create_api
@@ -35,6 +35,8 @@ from fillwright.paper.origin import Origin
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Bus, Clock, Store
 from fillwright.store.sqlite import SqliteStore
+
+T = TypeVar("T")
 
 SECRET_BYTES = 32
 SWITCH_INTERVAL_S = 0.001
@@ -154,21 +156,22 @@ def tune_interpreter() -> None:
 def run(settings: Settings, *, announce: Callable[[str, list[str]], None]) -> None:
     """Serve until SIGTERM or SIGINT. `announce` is told the URL once requests are answered."""
 
+    run_until_stopped(running(settings), lambda engine: announce(engine.url, _market_lines(engine)))
+
+
+def run_until_stopped(process: AbstractAsyncContextManager[T], started: Callable[[T], None]) -> None:
+    """Keep `process` open until SIGTERM or SIGINT, on uvloop where it can be had. `started` is told once it is."""
+
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with running(settings) as engine:
+        async with process as opened:
             tune_interpreter()
-            announce(engine.url, _market_lines(engine))
+            started(opened)
             await stop.wait()
 
-    _loop_runner(serve)
-
-
-def _loop_runner(serve: Callable[[], Any]) -> None:
-    """Run on uvloop where it can be had."""
     try:
         import uvloop
     except ImportError:

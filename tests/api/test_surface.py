@@ -120,6 +120,7 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/v1/orders/{order_id}/events/stream"),
                 ("post", "/v1/orders/{order_id}/cancel"),
                 ("post", "/v1/orders/{order_id}/release"),
+                ("post", "/v1/orders/batch"),
                 ("post", "/v1/quotes"),
                 ("get", "/v1/tokens"),
                 ("get", "/v1/pools"),

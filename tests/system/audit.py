@@ -12,6 +12,7 @@ from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.domain.lifecycle import TERMINAL, replay
 from fillwright.domain.orders import Fill, Order, OrderEvent
 from fillwright.paper.ledger import LedgerReader
+from fillwright.ports import OrderFilter, Store
 
 
 class Books(msgspec.Struct):
@@ -24,12 +25,15 @@ class Books(msgspec.Struct):
 
 
 async def read_books(data_dir: Path) -> Books:
-    """Everything in the store, through the store."""
+    """Everything in the embedded store."""
     from fillwright.clock import SystemClock
-    from fillwright.ports import OrderFilter
     from fillwright.store.sqlite import SqliteStore
 
-    store = SqliteStore(data_dir / "fillwright.db", SystemClock())
+    return await books_of(SqliteStore(data_dir / "fillwright.db", SystemClock()))
+
+
+async def books_of(store: Store) -> Books:
+    """Everything in a store that is not open yet, through the store."""
     await store.open(lambda _: None)
     try:
         orders: dict[str, Order] = {}

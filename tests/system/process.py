@@ -21,14 +21,17 @@ def free_port() -> int:
 
 
 class EngineProcess:
-    """`fillwright serve` on a data folder. Settings are given as environment variables without their prefix."""
+    """`fillwright serve`, or another command, on a data folder. Settings are given as environment variables without
+    their prefix. `port` 0: the command takes none."""
 
-    def __init__(self, data_dir: Path, port: int, **settings: object) -> None:
-        self._command = [sys.executable, "-m", "fillwright", "serve", "--port", str(port), "--log-level", "error"]
+    def __init__(self, data_dir: Path, port: int, *, command: str = "serve", **settings: object) -> None:
+        self._command = [sys.executable, "-m", "fillwright", command, "--log-level", "error"]
+        if port:
+            self._command += ["--port", str(port)]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("FILLWRIGHT_")}
         given = {f"FILLWRIGHT_{name.upper()}": str(value) for name, value in settings.items()}
         self._environment = {**inherited, **given, "FILLWRIGHT_DATA_DIR": str(data_dir), "PYTHONPATH": str(SOURCE)}
-        self._log = data_dir.parent / "engine.log"
+        self._log = data_dir.parent / f"{command}.log"
         self._cwd = data_dir.parent
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{port}"
@@ -51,7 +54,7 @@ class EngineProcess:
             return
         with process.stdout as lines:
             for line in lines:
-                if line.startswith(b"listening on"):
+                if line.startswith((b"listening on", b"working as")):
                     ready.set()
         ready.set()
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fillwright import wire
 from fillwright.api import openapi
 from fillwright.api.auth import Gate
+from fillwright.api.batch import PostBatch
 from fillwright.api.compat.routes import compat_routes
 from fillwright.api.edge import Edge
 from fillwright.api.http import PostOrder, PostQuote, order_routes
@@ -95,7 +96,7 @@ class _Busiest:
         self._mode = services.mode
         self._cors = bool(services.settings.cors_origins)
         self._routes: dict[str, tuple[ASGIApp, Route]] = {}
-        for path, endpoint in (("/v1/orders", PostOrder(services, gate)), ("/v1/quotes", PostQuote(services, gate))):
+        for path, endpoint in _plain_posts(services, gate):
             self._routes[path] = (endpoint, Route(path, endpoint, methods=["POST"]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,6 +113,14 @@ class _Busiest:
             return
 
 
+def _plain_posts(services: Services, gate: Gate) -> tuple[tuple[str, ASGIApp], ...]:
+    return (
+        ("/v1/orders", PostOrder(services, gate)),
+        ("/v1/orders/batch", PostBatch(services, gate)),
+        ("/v1/quotes", PostQuote(services, gate)),
+    )
+
+
 def create_api(services: Services) -> Api:
     """The API over these services."""
     return Api(services)
@@ -126,8 +135,8 @@ def _fastapi(services: Services, hub: Hub, gate: Gate) -> FastAPI:
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    app.router.routes.append(_PlainRoute("/v1/orders", PostOrder(services, gate), methods=["POST"]))
-    app.router.routes.append(_PlainRoute("/v1/quotes", PostQuote(services, gate), methods=["POST"]))
+    for path, endpoint in _plain_posts(services, gate):
+        app.router.routes.append(_PlainRoute(path, endpoint, methods=["POST"]))
     stream = EventStreamEndpoint(services, hub, gate)
     app.router.routes.append(_PlainRoute("/v1/orders/{order_id}/events/stream", stream, methods=["GET"]))
     app.router.routes.append(WebSocketRoute("/v1/stream", StreamEndpoint(services, hub, gate)))

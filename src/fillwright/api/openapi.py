@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from fillwright import __version__, wire
 from fillwright.config import Settings
+from fillwright.wire.batch import MAX_BATCH, BatchView
 
 _REF = "#/components/schemas/{name}"
 
@@ -18,6 +19,7 @@ SHAPES = (
     wire.QuoteRequest,
     wire.OrderView,
     wire.OrderPage,
+    BatchView,
     wire.EventPage,
     wire.QuoteView,
     wire.TokenPage,
@@ -140,6 +142,7 @@ def _unseen() -> dict[str, dict[str, Any]]:
     """Routes that are plain ASGI applications."""
     return {
         "/v1/orders": {"post": _post_order()},
+        "/v1/orders/batch": {"post": _post_batch()},
         "/v1/quotes": {"post": _post_quote()},
         "/v1/orders/{order_id}/events/stream": {"get": _event_stream()},
     }
@@ -179,6 +182,29 @@ def _post_order() -> dict[str, Any]:
             },
             **_failures(400, 401, 403, 409, 413, 415, 422, 429, 503),
         },
+    }
+
+
+def _post_batch() -> dict[str, Any]:
+    order = {"input": "SOL", "output": "USDC", "amount": "1.5"}
+    orders = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_BATCH,
+        "items": {"type": "object", "description": "An OrderRequest. What is wrong with it is told in its result."},
+    }
+    schema = {"type": "object", "required": ["orders"], "additionalProperties": False, "properties": {"orders": orders}}
+    return {
+        "operationId": "createOrders",
+        "tags": ["orders"],
+        "summary": "Create Orders",
+        "description": "Up to 100 orders in one durable write. Each has the outcome that it would have had alone: "
+        "`status` 202 with the order, or another with the problem.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": {"orders": [order, order]}}},
+        },
+        "responses": answers("BatchView", 400, 401, 403, 413, 415, 422, 503),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -47,7 +47,8 @@ def operation_routes(
         """Whether orders can be accepted now."""
         checks = await _checks(services)
         ok = all(check == "ok" for check in checks.values())
-        return _json(wire.Health("ok" if ok else "unavailable", services.mode, checks), 200 if ok else 503)
+        status: Literal["ok", "unavailable"] = "ok" if ok else "unavailable"
+        return _json(wire.Health(status, services.mode, checks | _told(services)), 200 if ok else 503)
 
     @router.get("/metrics", include_in_schema=False)
     async def metrics(principal: Principal = reads) -> Response:
@@ -103,6 +104,11 @@ async def _checks(services: Services) -> dict[str, str]:
         checks["store"] = error.code
     checks["market"] = "ok" if services.market.current().pools else "no pools"
     return checks
+
+
+def _told(services: Services) -> dict[str, str]:
+    """Parts that orders can be accepted without."""
+    return {name: "ok" if answers_now() else "can't be reached" for name, answers_now in services.parts}
 
 
 def _ready_answers() -> dict[int | str, dict[str, Any]]:

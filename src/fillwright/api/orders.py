@@ -45,6 +45,11 @@ def parse_order(body: bytes, services: Services, account: str, key: str | None) 
     return _spec(fields, services, account)
 
 
+def read_order(value: object, services: Services, account: str) -> OrderSpec:
+    """The spec of an order that stands in a larger request. Raises InvalidInput."""
+    return _spec(parsing.read_fields(value, _ORDER_FIELDS, ("input", "output")), services, account)
+
+
 def parse_quote(body: bytes, services: Services, account: str) -> OrderSpec:
     """The spec that a quote request would be as an order. Raises InvalidInput."""
     fields = parsing.read_fields(parsing.parse_json(body), _QUOTE_FIELDS, ("input", "output"))

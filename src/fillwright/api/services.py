@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -22,7 +23,8 @@ class StatsProvider(Protocol):
 class Services(msgspec.Struct, frozen=True):
     """`wallet`: whose funds an order spends that names no wallet; on a real chain the signer's, and the only one.
 
-    `worker` is None where this process runs no worker.
+    `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
+    do without for a while answers; it is told, but does not make the process unready.
     """
 
     settings: Settings
@@ -33,6 +35,7 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     wallet: str
     worker: StatsProvider | None = None
+    parts: tuple[tuple[str, Callable[[], bool]], ...] = ()
 
     @property
     def mode(self) -> str:

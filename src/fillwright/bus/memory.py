@@ -58,6 +58,11 @@ class MemorySubscription:
         self._news.set()
         return True
 
+    def lose(self) -> None:
+        """End as if it had overflowed: the reader may have missed something."""
+        self.overflowed = True
+        self._end()
+
     def _end(self) -> None:
         self._ended = True
         self._batches.clear()
@@ -114,6 +119,12 @@ class MemoryBus:
         else:
             self._subscriptions[subscription] = None
         return subscription
+
+    def resync(self) -> None:
+        """Tell every reader that it may have missed something."""
+        for subscription in list(self._subscriptions):
+            subscription.lose()
+            self.forget(subscription)
 
     def forget(self, subscription: MemorySubscription) -> None:
         """Publish to it no more."""

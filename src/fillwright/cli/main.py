@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fillwright import __version__
+from fillwright.cli import db, processes, venues
 from fillwright.cli import settings as settings_command
-from fillwright.cli import venues
 from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
@@ -28,7 +28,10 @@ app = typer.Typer(
     help="A self-hosted order execution engine for Solana DEXes.",
 )
 app.add_typer(venues.app, name="venues")
+app.add_typer(db.app, name="db")
 app.command()(bench)
+for _process in (processes.api, processes.worker, processes.paper):
+    app.command()(_process)
 app.command("config")(settings_command.show)
 
 Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]

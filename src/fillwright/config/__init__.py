@@ -47,6 +47,7 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(BaseSettings):
     """Fields end in their unit. `paper_*` shape the simulated chain and market only.
 
+    `metrics_port`: where a worker process shows its metrics, on `host`; 0: nowhere.
     `environment`: in production, missing servers refuse the start; in development, origins are not checked.
     `compat_insecure`: the client dialects' API, which knows no keys, is open to whoever reaches the server.
     """
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_pool_max: int = Field(default=10, ge=1, le=1_000)
     redis_url: SecretStr | None = None
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     rpc_url: SecretStr | None = None
     private_key: SecretStr | None = None
 
@@ -90,6 +92,7 @@ class Settings(BaseSettings):
     shutdown_timeout_s: float = Field(default=10.0, ge=0)
     use_marker: bool = True
 
+    paper_address: str = ""
     paper_seed: int = 1
     paper_market: bool = True
     paper_slot_ms: int = Field(default=400, ge=1)
@@ -129,6 +132,11 @@ class Settings(BaseSettings):
     def ledger_path(self) -> Path:
         """The paper chain's own ledger: it outlives the engine and its store."""
         return self.data_dir / "paper-chain.db"
+
+    @property
+    def paper_link(self) -> str:
+        """Where the paper chain of many processes listens: `unix:/path` or `host:port`."""
+        return self.paper_address or f"unix:{self.data_dir / 'paper-chain.sock'}"
 
     @property
     def is_loopback(self) -> bool:

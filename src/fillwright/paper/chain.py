@@ -143,9 +143,13 @@ class PaperChain:
         """How many transactions have landed and are not durable yet: to the outside they have not landed."""
         return self._state.unwritten
 
-    async def latest_blockhash(self) -> Blockhash:
+    def newest_blockhash(self) -> Blockhash:
+        """As `latest_blockhash`, at once."""
         self._settle()
         return self._genesis.blockhash(self._state.slot)
+
+    async def latest_blockhash(self) -> Blockhash:
+        return self.newest_blockhash()
 
     async def block_height(self, commitment: Commitment) -> int:
         return await self.slot(commitment)

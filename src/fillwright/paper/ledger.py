@@ -237,7 +237,7 @@ class LedgerReader:
     def pools(self) -> dict[Address, tuple[int, Pool]]:
         """Each pool's newest written state and the slot up to which it has come. Raises ConfigError."""
         rows = self._connection.execute("SELECT address, slot, state FROM pools ORDER BY address")
-        return {Address(address): (slot, _read_pool(state)) for address, slot, state in rows}
+        return {Address(address): (slot, read_pool(state)) for address, slot, state in rows}
 
     def _one(self, query: str, *values: str) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
@@ -253,7 +253,7 @@ class _PoolReader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _read_pool(state: bytes) -> Pool:
+def read_pool(state: bytes) -> Pool:
     try:
         pool: Pool = _PoolReader(io.BytesIO(state)).load()
     except (pickle.UnpicklingError, AttributeError, ImportError, TypeError, EOFError, IndexError) as error:

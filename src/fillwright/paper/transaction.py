@@ -122,6 +122,13 @@ def parse_message(message: bytes) -> Transaction:
     return _parse(message)
 
 
+def signature_of(raw: bytes) -> str:
+    """The first signature of a signed transaction, not verified. Raises ChainError `transaction_invalid`."""
+    if len(raw) <= 1 + _SIGNATURE_BYTES:
+        raise _invalid("it holds no signature")
+    return str(Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES]))
+
+
 def is_signed(raw: bytes, payer: str) -> bool:
     """Whether the signature is this payer's over these bytes. `raw` has been parsed before."""
     signature = Signature.from_bytes(raw[1 : 1 + _SIGNATURE_BYTES])

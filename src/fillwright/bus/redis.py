@@ -1,0 +1,204 @@
+"""The bus of many processes, over Redis: a doorbell that all hear, and a fan-out of committed events.
+
+In: rings and committed events, on the event loop. Out: the same, in every process. Redis may be absent, wiped or
+frozen at any time: nothing waits for it and nothing is kept in it. What one process does reaches its own readers
+at once; while Redis is away every subscription is told again and again that it has fallen behind, so that its
+reader looks into the store, and workers find what is due by their sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from fillwright import observe
+from fillwright.bus.memory import MemoryBus, MemorySubscription
+from fillwright.bus.order import InSequence
+from fillwright.domain.orders import OrderEvent
+
+MAX_UNSENT = 2_000
+"""Messages that wait for Redis; the oldest are dropped beyond, and found in the store by their readers."""
+MAX_AT_ONCE = 200
+HOLE_WAIT_S = 0.01
+"""How long an event waits for one before it that another process has committed and not yet published."""
+BEAT_S = 1.0
+SILENCE_S = 3.0
+"""Without even our own beat for so long, the connection is taken for dead."""
+AWAY_SWEEP_S = 0.5
+RETRY_S = 0.25
+TIMEOUT_S = 2.0
+
+_ID_BYTES = 8
+_BEAT = b"beat"
+_LOST = (RedisError, OSError, TimeoutError)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[OrderEvent]).decode
+
+
+class RedisBus:
+    """`ports.Bus` for all processes that share `url` and `prefix`."""
+
+    def __init__(self, url: str, *, prefix: str = "fillwright") -> None:
+        self._url = url
+        self._bell = f"{prefix}:bell"
+        self._news = f"{prefix}:events"
+        self._id = secrets.token_bytes(_ID_BYTES)
+        self._local = MemoryBus()
+        self._sequence = InSequence()
+        self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MAX_UNSENT)
+        self._to_send = asyncio.Event()
+        self._ring_waits = False
+        self._hole_timer: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.connected = False
+
+    async def open(self) -> None:
+        """Start to look for Redis; does not wait for it."""
+        self._tasks = [
+            asyncio.create_task(self._keep_receiving(), name="bus-receive"),
+            asyncio.create_task(self._keep_sending(), name="bus-send"),
+            asyncio.create_task(self._beat(), name="bus-beat"),
+        ]
+
+    async def close(self) -> None:
+        """End every subscription and every wait. What is unsent is dropped: the store has it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._hole_timer is not None:
+            self._hole_timer.cancel()
+        await self._local.close()
+        self.connected = False
+
+    def ring(self) -> None:
+        self._local.ring()
+        if not self._ring_waits:
+            self._ring_waits = True
+            self._send(self._bell, b"")
+
+    async def wait_ring(self, timeout_s: float) -> bool:
+        return await self._local.wait_ring(timeout_s)
+
+    def publish(self, events: Sequence[OrderEvent]) -> None:
+        if not events:
+            return
+        self._send(self._news, _encode(events))
+        self._deliver(tuple(events))
+
+    def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
+        """A feed of what is published anywhere from now on. Raises ValueError where `capacity` is not positive."""
+        return self._local.subscribe(capacity)
+
+    def resync(self) -> None:
+        """Tell every reader that it may have missed something."""
+        self._local.resync()
+
+    def _send(self, channel: str, message: bytes) -> None:
+        self._unsent.append((channel, self._id + message))
+        self._to_send.set()
+
+    def _deliver(self, events: Sequence[OrderEvent]) -> None:
+        for batch in self._sequence.take(events):
+            self._local.publish(batch)
+        if self._sequence.waits and self._hole_timer is None:
+            self._hole_timer = asyncio.get_running_loop().call_later(HOLE_WAIT_S, self._give_up_hole)
+
+    def _give_up_hole(self) -> None:
+        self._hole_timer = None
+        for batch in self._sequence.release():
+            self._local.publish(batch)
+
+    async def _keep_sending(self) -> None:
+        """Send what is unsent, in order, as soon as Redis takes it."""
+        async with _client(self._url) as redis:
+            while True:
+                await self._to_send.wait()
+                batch = [self._unsent.popleft() for _ in range(min(len(self._unsent), MAX_AT_ONCE))]
+                if not self._unsent:
+                    self._to_send.clear()
+                self._ring_waits = False
+                try:
+                    await self._publish(redis, batch)
+                except _LOST:
+                    # Readers elsewhere find it in the store; sending it late would gain nothing.
+                    await asyncio.sleep(RETRY_S)
+
+    @staticmethod
+    async def _publish(redis: Redis[bytes], batch: Sequence[tuple[str, bytes]]) -> None:
+        if len(batch) == 1:
+            await redis.publish(*batch[0])
+            return
+        async with redis.pipeline(transaction=False) as pipeline:
+            for channel, message in batch:
+                pipeline.publish(channel, message)
+            await pipeline.execute()
+
+    async def _keep_receiving(self) -> None:
+        async with _client(self._url) as redis:
+            while True:
+                try:
+                    async with redis.pubsub() as subscription:
+                        await subscription.subscribe(self._bell, self._news)
+                        await self._receive(subscription)
+                except _LOST as error:
+                    if self.connected:
+                        observe.stream_fault(f"bus_{type(error).__name__}")
+                self.connected = False
+                self.resync()
+                await asyncio.sleep(RETRY_S)
+
+    async def _receive(self, subscription: PubSub) -> None:
+        """Until the connection is lost, or has been silent for too long: TimeoutError."""
+        loop = asyncio.get_running_loop()
+        heard_s = loop.time()
+        while loop.time() - heard_s < SILENCE_S:
+            message = await subscription.get_message(ignore_subscribe_messages=True, timeout=BEAT_S)
+            if message is None:
+                continue
+            heard_s = loop.time()
+            if not self.connected:
+                self.connected = True
+                # What was published before this moment has not reached us.
+                self.resync()
+                self._local.ring()
+            self._take(message["channel"].decode(), message["data"])
+        raise TimeoutError
+
+    def _take(self, channel: str, data: bytes) -> None:
+        sender, body = data[:_ID_BYTES], data[_ID_BYTES:]
+        if sender == self._id or body == _BEAT:
+            return
+        if channel == self._bell:
+            self._local.ring()
+            return
+        try:
+            events = _decode(body)
+        except msgspec.MsgspecError:
+            observe.stream_fault("bus_message_invalid")
+            self.resync()
+            return
+        if events:
+            self._deliver(events)
+
+    async def _beat(self) -> None:
+        """Hear ourselves, and keep readers going while we do not."""
+        elapsed_s = BEAT_S
+        while True:
+            if elapsed_s >= BEAT_S:
+                elapsed_s = 0.0
+                self._send(self._bell, _BEAT)
+            await asyncio.sleep(AWAY_SWEEP_S)
+            elapsed_s += AWAY_SWEEP_S
+            if not self.connected:
+                self.resync()
+
+
+def _client(url: str) -> Redis[bytes]:
+    return Redis.from_url(url, socket_timeout=SILENCE_S, socket_connect_timeout=TIMEOUT_S)

@@ -1,0 +1,65 @@
+"""`fillwright api`, `worker` and `paper`: an engine in many processes, on PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fillwright.cli.output import console
+
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+JsonLogs = Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where the paper chain lives.")]
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to bind; other than loopback needs API keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.")] = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = "info",
+    json_logs: JsonLogs = False,
+) -> None:
+    """Run one API process: it accepts orders and streams events; workers move the orders."""
+    from fillwright import app, scaleout
+
+    settings = _settings(log_level, json_logs, host=host, port=port, data_dir=data_dir)
+    app.run_until_stopped(scaleout.serving_api(settings), lambda url: _say(f"listening on {url}"))
+
+
+def worker(
+    concurrency: Annotated[int | None, typer.Option(help="Orders to move at the same time.")] = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = "info",
+    json_logs: JsonLogs = False,
+) -> None:
+    """Run one worker process: it leases due orders and executes them. Start as many as you like."""
+    from fillwright import app, scaleout
+
+    settings = _settings(log_level, json_logs, concurrency=concurrency, data_dir=data_dir)
+    app.run_until_stopped(scaleout.working(settings), lambda name: _say(f"working as {name}"))
+
+
+def paper(
+    snapshot: Annotated[Path | None, typer.Option(help="Folder of account dumps to trade on.")] = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = "info",
+    json_logs: JsonLogs = False,
+) -> None:
+    """Run the paper chain that API and workers share: one process, its ledger in the data directory."""
+    from fillwright import app, scaleout
+
+    settings = _settings(log_level, json_logs, snapshot=snapshot, data_dir=data_dir)
+    app.run_until_stopped(scaleout.serving_paper(settings), lambda address: _say(f"listening on {address}"))
+
+
+def _settings(log_level: str, json_logs: bool, **given: Any) -> Any:
+    from fillwright import app, observe
+
+    observe.configure_logging(log_level, json=json_logs)
+    return app.load_settings({key: value for key, value in given.items() if value is not None})
+
+
+def _say(line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False)

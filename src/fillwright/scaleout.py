@@ -1,0 +1,227 @@
+"""The composition root of an engine in many processes: API, workers, and the paper chain that they share.
+
+In: settings that name PostgreSQL and, if there is one, Redis. Out: processes that open everything in order and
+close it in order. Each waits for the store when it starts, and goes on by itself when a part comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from prometheus_client import start_http_server
+
+from fillwright import observe
+from fillwright.api.app import Api, create_api
+from fillwright.api.server import Server
+from fillwright.api.services import Services
+from fillwright.bus.memory import MemoryBus
+from fillwright.bus.redis import RedisBus
+from fillwright.clock import SystemClock, SystemIds
+from fillwright.config import Mode, Settings
+from fillwright.domain.errors import ConfigError, StoreError, Unavailable
+from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
+from fillwright.execution.attempt import Attempts
+from fillwright.execution.intake import Intake
+from fillwright.execution.journey import Journey
+from fillwright.execution.retry import RetryPolicy
+from fillwright.execution.worker import Worker
+from fillwright.market.pools import load_pools
+from fillwright.paper.chain import PaperChain
+from fillwright.paper.link import World
+from fillwright.paper.origin import Origin
+from fillwright.paper.remote import RemoteChain, RemoteMarket
+from fillwright.paper.server import PaperServer
+from fillwright.paper.signer import PaperSigner
+from fillwright.ports import Clock, Store
+from fillwright.store.postgres import PostgresStore
+
+START_LIMIT_S = 60.0
+"""How long a process waits for a store that is away when it starts."""
+START_RETRY_S = 0.25
+LOG_SWEEP_S = 0.5
+"""How often the API compares what its streams have with the log."""
+
+
+class Shared:
+    """What API and workers have in common, open."""
+
+    def __init__(
+        self, *, settings: Settings, clock: Clock, store: PostgresStore, bus: MemoryBus | RedisBus,
+        chain: RemoteChain, market: RemoteMarket, signer: PaperSigner,
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.clock = clock
+        self.store = store
+        self.bus = bus
+        self.chain = chain
+        self.market = market
+        self.signer = signer
+
+
+@asynccontextmanager
+async def serving_paper(settings: Settings) -> AsyncIterator[str]:
+    """The paper chain of an engine in many processes. Yields its address."""
+    _check_mode(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as opened:
+        signer = PaperSigner.from_seed(settings.paper_seed)
+        loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
+        origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
+        chain = PaperChain(settings=settings, clock=SystemClock(), wallet=signer.wallet, origin=origin)
+        await chain.open()
+        opened.push_async_callback(chain.close)
+        world = World(signer.wallet, origin.tokens.all(), loaded.unpriced if loaded is not None else ())
+        server = PaperServer(chain, world, settings.paper_link)
+        await server.start()
+        opened.push_async_callback(server.close)
+        yield settings.paper_link
+
+
+@asynccontextmanager
+async def serving_api(settings: Settings) -> AsyncIterator[str]:
+    """An API without a worker. Yields its URL. On leaving: accept no more, end streams, finish requests."""
+    async with AsyncExitStack() as opened:
+        shared = await _open_shared(settings, opened)
+        intake = Intake(
+            settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
+            market=shared.market,
+        )  # fmt: skip
+        parts = [("chain", lambda: shared.chain.connected)]
+        if isinstance(shared.bus, RedisBus):
+            bus = shared.bus
+            parts.append(("bus", lambda: bus.connected))
+        services = Services(
+            settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.market,
+            clock=shared.clock, wallet=shared.signer.wallet, parts=tuple(parts),
+        )  # fmt: skip
+        api = create_api(services)
+        server = Server(api, settings)
+        await server.start()
+        opened.push_async_callback(server.stop)
+        sweep = asyncio.create_task(_sweep_log(api, shared.store, shared.bus), name="log-sweep")
+        opened.push_async_callback(_cancel, sweep)
+        observe.engine_started(mode=settings.mode, address=server.url)
+        try:
+            yield server.url
+        finally:
+            intake.stop_accepting()
+    observe.engine_stopped()
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[str]:
+    """A worker without an API. Yields its name. On leaving: claim no more, finish what is in flight, retire."""
+    async with AsyncExitStack() as opened:
+        shared = await _open_shared(settings, opened)
+        attempts = Attempts(
+            chain=shared.chain,
+            signer=shared.signer,
+            clock=shared.clock,
+            marker_secret=_paper_marker_secret(settings),
+            rebroadcast_s=settings.rebroadcast_s,
+        )
+        policy = RetryPolicy(
+            settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)
+        )
+        journey = Journey(
+            store=shared.store, clock=shared.clock, market=shared.market, attempts=attempts, policy=policy,
+            quote_timeout_s=settings.quote_timeout_s,
+        )  # fmt: skip
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        worker = Worker(
+            name=name, settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, journey=journey
+        )
+        if settings.metrics_port:
+            metrics, thread = start_http_server(settings.metrics_port, settings.host, observe.REGISTRY)
+            opened.callback(thread.join)
+            opened.callback(metrics.server_close)
+            opened.callback(metrics.shutdown)
+        await worker.start()
+        try:
+            yield name
+        finally:
+            observe.engine_stopping(in_flight=worker.stats().in_flight)
+            await worker.stop(settings.shutdown_timeout_s)
+    observe.engine_stopped()
+
+
+async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
+    """Raises ConfigError, and Unavailable where the store or the chain stays away."""
+    _check_mode(settings)
+    if settings.database_url is None:
+        raise ConfigError("many processes share a PostgreSQL store: set FILLWRIGHT_DATABASE_URL")
+    clock = SystemClock()
+    bus: MemoryBus | RedisBus = MemoryBus()
+    if settings.redis_url is not None:
+        bus = RedisBus(settings.redis_url.get_secret_value())
+    else:
+        observe.settings_warned("redis_url is not set: processes find each other's work by sweeping the store")
+    store = PostgresStore(
+        settings.database_url.get_secret_value(),
+        connections=settings.database_pool_max,
+        orders_per_minute=settings.orders_per_minute,
+    )
+    await _open_store(store, bus)
+    opened.push_async_callback(store.close)
+    await bus.open()
+    opened.push_async_callback(bus.close)
+    chain = RemoteChain(settings.paper_link)
+    await chain.open()
+    opened.push_async_callback(chain.close)
+    signer = PaperSigner.from_seed(settings.paper_seed)
+    if signer.wallet != chain.wallet:
+        raise ConfigError("the paper chain is another world's: its FILLWRIGHT_PAPER_SEED is not this one")
+    market = RemoteMarket(settings=settings, clock=clock, chain=chain)
+    return Shared(
+        settings=settings, clock=clock, store=store, bus=bus, chain=chain, market=market, signer=signer
+    )  # fmt: skip
+
+
+async def _open_store(store: PostgresStore, bus: MemoryBus | RedisBus) -> None:
+    """Open, waiting for a server that is away. Raises ConfigError, Unavailable."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + START_LIMIT_S
+    while True:
+        try:
+            await store.open(bus.publish)
+        except Unavailable as error:
+            if loop.time() > until_s:
+                raise
+            observe.worker_fault("start", error.code)
+            await asyncio.sleep(START_RETRY_S)
+        else:
+            return
+
+
+async def _sweep_log(api: Api, store: Store, bus: MemoryBus | RedisBus) -> None:
+    """Have the streams look into the store where they have not got what was there one look ago: what no bus has
+    announced, since it was away or its publisher died between commit and publication."""
+    known = 0
+    while True:
+        await asyncio.sleep(LOG_SWEEP_S)
+        if api.hub.last < known:
+            bus.resync()
+        try:
+            known = await store.last_sequence()
+        except (StoreError, Unavailable):
+            continue
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _check_mode(settings: Settings) -> None:
+    if settings.mode is not Mode.PAPER:
+        raise ConfigError(f"mode {settings.mode} is not available in this version")
+
+
+def _paper_marker_secret(settings: Settings) -> bytes:
+    """The key of the marker seeds, the same in every worker. On paper nobody gains by guessing it."""
+    return hashlib.blake2b(f"fillwright paper markers {settings.paper_seed}".encode(), digest_size=32).digest()

@@ -1,0 +1,167 @@
+"""The scale-out store: PostgreSQL 14 or newer, any number of processes, each with one writer connection.
+
+In: what `ports.Store` takes. Out: answers that are durable. Flushes of all processes share one counter, locked
+from the moment it is raised to the commit: the log has no gaps, and a reader that has seen a sequence number
+will find nothing before it later. A lease is checked in the row that a write changes. The schema is made by
+`fillwright db migrate`; serving needs no right to change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError
+from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.ports import Change, CommitListener, Lease, OrderFilter, StoreStats
+from fillwright.store import postgres_reads as reads
+from fillwright.store.postgres_connections import Connection, Connections
+from fillwright.store.postgres_flush import NewOrder, Step
+from fillwright.store.postgres_schema import check
+from fillwright.store.postgres_writer import Writer
+from fillwright.store.queries import load
+
+MAX_CONNECTIONS = 10
+"""Of one process: one writes, the others read and lease."""
+
+T = TypeVar("T")
+_SQL = load("postgres")
+
+
+class PostgresStore:
+    """`ports.Store` on the database at `url`. Opened once.
+
+    `orders_per_minute`: how many orders all workers that are given the same limit may claim together within any
+    minute; 0: as many as they can.
+    """
+
+    def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS, orders_per_minute: int = 0) -> None:
+        self._orders_per_minute = orders_per_minute
+        self._writer = Writer(url)
+        self._connections = Connections(url, size=max(1, connections - 1))
+
+    async def open(self, on_commit: CommitListener) -> None:
+        """Raises Unavailable where the server can't be reached, ConfigError where the schema is not this one."""
+        await self._connections.run(check)
+        await self._writer.open(on_commit)
+
+    async def close(self) -> None:
+        """Flush what is pending, finish the reads under way, hang up."""
+        await self._writer.close()
+        await self._connections.close()
+
+    async def insert(self, order: Order, event: OrderEvent) -> Order:
+        if await self._writer.submit(NewOrder(order, event)):
+            return order
+        return await self._stored(order)
+
+    async def insert_many(self, items: Sequence[tuple[Order, OrderEvent]]) -> list[Order | Exception]:
+        """Raises Unavailable where none was tried."""
+        new = [NewOrder(order, event) for order, event in items]
+        futures = [self._writer.submit(one) for one in new]
+        outcomes = await asyncio.gather(
+            *(self._outcome(one.order, future) for one, future in zip(new, futures, strict=True)),
+            return_exceptions=True,
+        )
+        return [_checked(outcome) for outcome in outcomes]
+
+    async def change(self, change: Change) -> None:
+        if change.order.version != change.expected_version + len(change.events):
+            raise StoreError(f"order {change.order.id}: its version is not the number of its last event")
+        await self._writer.submit(Step(change))
+
+    async def register(self, worker: str) -> Lease:
+        epoch = await self._value("register_epoch", worker, again=False)
+        return Lease(worker, epoch)
+
+    async def heartbeat(self, lease: Lease) -> None:
+        if not await self._value("beat_epoch", lease.epoch):
+            raise StaleLease(f"epoch {lease.epoch} has ended")
+
+    async def reap(self, silent_ms: int) -> int:
+        released: int = await self._value("reap_epochs", silent_ms)
+        return released
+
+    async def retire(self, lease: Lease) -> None:
+        await self._value("end_epoch", lease.epoch)
+
+    async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
+        """Orders that were claimed while the connection broke come back when the epoch ends."""
+
+        async def take(connection: Connection) -> list[Order]:
+            if self._orders_per_minute:
+                values = (lease.epoch, now_ms, limit, self._orders_per_minute)
+                order_ids = await connection.fetchval(_SQL["claim_within"], *values)
+            else:
+                order_ids = await connection.fetchval(_SQL["claim_orders"], lease.epoch, now_ms, limit)
+            if order_ids is None:
+                raise StaleLease(f"epoch {lease.epoch} has ended")
+            return await reads.claimed(connection, order_ids) if order_ids else []
+
+        return await self._connections.run(take, again=False)
+
+    async def next_ready_ms(self) -> int | None:
+        return await self._connections.run(reads.next_ready_ms)
+
+    async def get(self, order_id: OrderId) -> Order | None:
+        return await self._read(reads.get, order_id)
+
+    async def find(self, account: str, client_order_id: str) -> Order | None:
+        return await self._read(reads.find, account, client_order_id)
+
+    async def events(self, order_id: OrderId, after: int = 0, limit: int = 1000) -> list[OrderEvent]:
+        return await self._read(reads.events, order_id, after, limit)
+
+    async def events_since(self, sequence: int, limit: int = 1000) -> list[OrderEvent]:
+        return await self._read(reads.events_since, sequence, limit)
+
+    async def attempts(self, order_id: OrderId) -> list[Attempt]:
+        return await self._read(reads.attempts, order_id)
+
+    async def fills(self, order_id: OrderId) -> list[Fill]:
+        return await self._read(reads.fills, order_id)
+
+    async def page(self, where: OrderFilter, before: OrderId | None, limit: int) -> list[Order]:
+        return await self._read(reads.page, where, before, limit)
+
+    async def stats(self, now_ms: int) -> StoreStats:
+        return await self._read(reads.stats, now_ms)
+
+    async def last_sequence(self) -> int:
+        return await self._connections.run(reads.last_sequence)
+
+    async def _outcome(self, order: Order, future: asyncio.Future[bool]) -> Order:
+        return order if await future else await self._stored(order)
+
+    async def _stored(self, order: Order) -> Order:
+        """The order that stands in the way of a new one, if it is the same request."""
+        spec = order.spec
+        if spec.client_order_id is not None:
+            stored = await self.find(spec.account, spec.client_order_id)
+            if stored is not None:
+                if stored.spec != spec:
+                    raise IdempotencyMismatch(f"client order id {spec.client_order_id} was used for another order")
+                return stored
+        stored = await self.get(order.id)
+        if stored is None or stored.spec != spec:
+            raise StoreError(f"another order has the id {order.id}")
+        return stored
+
+    async def _value(self, name: str, *values: Any, again: bool = True) -> Any:
+        async def ask(connection: Connection) -> Any:
+            return await connection.fetchval(_SQL[name], *values)
+
+        return await self._connections.run(ask, again=again)
+
+    async def _read(self, read: Callable[..., Awaitable[T]], *values: Any) -> T:
+        async def ask(connection: Connection) -> T:
+            return await read(connection, *values)
+
+        return await self._connections.run(ask)
+
+
+def _checked(outcome: Order | BaseException) -> Order | Exception:
+    if isinstance(outcome, Order | Exception):
+        return outcome
+    raise outcome

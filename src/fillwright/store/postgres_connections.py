@@ -1,0 +1,165 @@
+"""Connections to PostgreSQL: how one is opened, what its errors mean, and a few of them for reads and leases.
+
+In: a URL. Out: connections that commit durably and plan by index, and results of functions of one. A server
+that is away is `Unavailable` at once, and is looked for again by whoever asks next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+
+from fillwright.domain.errors import FillwrightError, StoreError, Unavailable
+
+CONNECT_TIMEOUT_S = 3.0
+COMMAND_TIMEOUT_S = 10.0
+MAX_WAITING = 2_000
+"""Reads under way and waiting, beyond which the store is overloaded."""
+
+_SETTINGS = {
+    "application_name": "fillwright",
+    "synchronous_commit": "on",
+    "jit": "off",
+    # Every statement of ours has an index, and every list an index in its order; a plan that was made while the
+    # tables were empty, or unknown to the planner, must not be another.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError)
+"""After these nothing is known of what was under way, and the connection is of no more use."""
+
+GOING_DOWN = (
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+_NOT_TRIED: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
+    (asyncpg.DiskFullError, "store_full"),
+    (asyncpg.TooManyConnectionsError, "store_busy"),
+    (asyncpg.InsufficientResourcesError, "store_busy"),
+    (asyncpg.ReadOnlySQLTransactionError, "store_read_only"),
+)
+"""Refusals after which a transaction is certain to be gone, through no fault of its own."""
+
+T = TypeVar("T")
+Connection: TypeAlias = asyncpg.Connection
+
+
+async def connect(url: str) -> Connection:
+    """A new connection. Raises Unavailable."""
+    try:
+        return await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=_SETTINGS
+        )
+    except (*LOST, asyncpg.PostgresError) as error:
+        raise Unavailable(f"PostgreSQL can't be reached: {_brief(error)}", code="store_unavailable") from error
+
+
+def is_lost(connection: Connection, error: BaseException) -> bool:
+    """Whether `error` has cost the connection."""
+    return isinstance(error, (*LOST, *GOING_DOWN)) or connection.is_closed()
+
+
+def refused(error: asyncpg.PostgresError) -> FillwrightError:
+    """What the server's `error` means for a statement that it certainly undid."""
+    for kind, code in _NOT_TRIED:
+        if isinstance(error, kind):
+            return Unavailable(f"the store: {_brief(error)}", code=code)
+    return StoreError(f"the store failed: {_brief(error)}")
+
+
+def _brief(error: BaseException) -> str:
+    """The server's message without its details: these may hold values."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+class Connections:
+    """Up to `size` connections, opened as they are needed."""
+
+    def __init__(self, url: str, *, size: int) -> None:
+        self._url = url
+        self._idle: list[Connection] = []
+        self._free = asyncio.Semaphore(size)
+        self._waiting = 0
+        self._closed = False
+        self._size = size
+
+    async def close(self) -> None:
+        """Finish what is under way, then close. Later calls raise Unavailable."""
+        if self._closed:
+            return
+        self._closed = True
+        for _ in range(self._size):
+            await self._free.acquire()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await hang_up(connection)
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]], *, again: bool = True) -> T:
+        """The result of `work`. `again`: it may be done twice, on a new connection where an idle one was dead.
+
+        Raises Unavailable where the server is away, closed or overloaded, StoreError where it refuses, and what
+        `work` raises.
+        """
+        if self._closed:
+            raise Unavailable("the store is closed", code="store_unavailable")
+        if self._waiting >= MAX_WAITING:
+            raise Unavailable("the store is overloaded", code="store_overloaded")
+        self._waiting += 1
+        try:
+            async with self._free:
+                return await self._on_one(work, again=again)
+        finally:
+            self._waiting -= 1
+
+    async def _on_one(self, work: Callable[[Connection], Awaitable[T]], *, again: bool) -> T:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_closed():
+                continue
+            try:
+                return await self._use(connection, work)
+            except Unavailable as error:
+                if not again or error.code != "store_unavailable":
+                    raise
+        return await self._use(await connect(self._url), work)
+
+    async def _use(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+        try:
+            result = await work(connection)
+        except (*LOST, *GOING_DOWN) as error:
+            connection.terminate()
+            raise Unavailable(f"PostgreSQL went away: {_brief(error)}", code="store_unavailable") from error
+        except asyncpg.PostgresError as error:
+            self._put_back(connection)
+            raise refused(error) from error
+        except asyncio.CancelledError:
+            # Whatever it was doing, its protocol state is not known to be clean.
+            connection.terminate()
+            raise
+        except FillwrightError:
+            self._put_back(connection)
+            raise
+        self._put_back(connection)
+        return result
+
+    def _put_back(self, connection: Connection) -> None:
+        if not connection.is_closed():
+            self._idle.append(connection)
+
+
+async def hang_up(connection: Connection) -> None:
+    """Close politely, or at once where that takes too long or the server is gone."""
+    try:
+        await connection.close(timeout=CONNECT_TIMEOUT_S)
+    except (*LOST, asyncpg.PostgresError):
+        connection.terminate()

@@ -1,0 +1,81 @@
+-- claim_orders: Claim due orders; NULL where the epoch has ended.
+SELECT claim($1, $2, $3);
+
+-- claim_within: As that, within a number of orders a minute over all workers.
+SELECT claim_within($1, $2, $3, $4);
+
+-- claimed_orders: Orders just claimed, in the order of the claim.
+SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
+FROM unnest($1::uuid[]) WITH ORDINALITY AS c (id, position) JOIN order_rows AS o ON o.id = c.id
+ORDER BY c.position;
+
+-- register_epoch: A worker's new life.
+INSERT INTO epochs (worker) VALUES ($1) RETURNING epoch;
+
+-- beat_epoch: A sign of life; false for an epoch that has ended.
+SELECT beat($1);
+
+-- reap_epochs: End the silent; how many orders are free again.
+SELECT reap($1);
+
+-- end_epoch: End one.
+SELECT bury(ARRAY[$1::bigint]);
+
+-- standing: Where orders stand that a flush could not move.
+SELECT order_id::text, version, owner_epoch FROM progress WHERE order_id = ANY ($1::uuid[]);
+
+-- earliest_ready: When the first in the queue is due.
+SELECT min((
+    SELECT p.ready_at_ms FROM progress AS p
+    WHERE p.ready_at_ms IS NOT NULL AND p.owner_epoch IS NULL AND p.priority = q.priority
+    ORDER BY p.ready_at_ms LIMIT 1
+))
+FROM queue_priorities AS q;
+
+-- open_orders: The orders that have not ended, counted where they stand.
+SELECT status, count(*) AS orders,
+    count(*) FILTER (WHERE owner_epoch IS NULL AND ready_at_ms <= $1) AS due,
+    count(*) FILTER (WHERE owner_epoch IS NULL AND ready_at_ms > $1) AS delayed,
+    min(ready_at_ms) FILTER (WHERE owner_epoch IS NULL AND ready_at_ms <= $1) AS oldest
+FROM progress WHERE NOT ended GROUP BY status;
+
+-- ended_orders: How the others have ended, and the newest sequence.
+SELECT confirmed, failed, cancelled, expired, needs_review, sequence FROM log;
+
+-- leased_orders: How many are in a worker's hands.
+SELECT count(*) FROM progress WHERE owner_epoch IS NOT NULL;
+
+-- last_sequence: The newest event's.
+SELECT sequence FROM log;
+
+-- get_order: An order by its id.
+SELECT id::text, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows WHERE id = $1;
+
+-- find_order: An order by its account's own id for it.
+SELECT id::text, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows
+WHERE account = $1 AND client_order_id = $2;
+
+-- list_orders: The start of a page; conditions follow.
+SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
+FROM order_rows AS o;
+
+-- list_endings: The start of a page of orders that have ended in one way; conditions follow.
+SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
+FROM endings AS e JOIN order_rows AS o ON o.id = e.order_id;
+
+-- order_events: An order's events after a number.
+SELECT sequence, order_id::text, number, at_ms, status, body FROM events
+WHERE order_id = $1 AND number > $2 ORDER BY number LIMIT $3;
+
+-- all_events: The log after a sequence number.
+SELECT sequence, order_id::text, number, at_ms, status, body FROM events
+WHERE sequence > $1 ORDER BY sequence LIMIT $2;
+
+-- attempts: An order's attempts.
+SELECT order_id::text, number, status, signature, raw, last_valid_block_height, limit_units, marker_seed,
+    created_ms, error, slot, fee_lamports
+FROM attempts WHERE order_id = $1 ORDER BY number;
+
+-- fills: An order's fills.
+SELECT signature, order_id::text, attempt, amount_in, amount_out, fee_lamports, rent_lamports, slot, at_ms
+FROM fills WHERE order_id = $1 ORDER BY at_ms, signature;

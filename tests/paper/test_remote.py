@@ -1,0 +1,179 @@
+"""A paper chain behind a socket is a chain like any other, and comes back when its process does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from chain.conformance import ChainConformance, Harness
+from fillwright.clock import SystemClock
+from fillwright.domain.errors import ChainError, ConfigError, Unavailable
+from fillwright.domain.transactions import Commitment
+from fillwright.paper import remote
+from fillwright.paper.link import World, parse_address
+from fillwright.paper.remote import RemoteChain, RemoteMarket
+from fillwright.paper.server import PaperServer
+from paper.manual_clock import ManualClock
+from paper.worlds import SOL, STILL, TOKENS, USDC, PaperWorld, open_world, settings
+
+SLOT_MS = 400
+
+
+@asynccontextmanager
+async def served(world: PaperWorld, address: str) -> AsyncIterator[PaperServer]:
+    server = PaperServer(world.chain, World(world.signer.wallet, TOKENS.all(), ()), address)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def near_and_far(folder: Path, address: str) -> AsyncIterator[tuple[PaperWorld, RemoteChain]]:
+    async with (
+        open_world(folder, clock=SystemClock(), **STILL) as world,
+        served(world, address),
+        connected(address) as chain,
+    ):
+        yield world, chain
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[RemoteChain]:
+    chain = RemoteChain(address)
+    await chain.open()
+    try:
+        yield chain
+    finally:
+        await chain.close()
+
+
+def address_in(folder: Path) -> str:
+    """A Unix socket with a short path: the system allows about a hundred characters."""
+    return f"unix:{tempfile.mkdtemp(prefix='fw-', dir='/tmp')}/{os.getpid()}-{folder.name[:20]}"
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not ready():
+            await asyncio.sleep(0.002)
+
+
+class TestRemoteChain(ChainConformance):
+    @asynccontextmanager
+    async def open_chain(self, folder: Path) -> AsyncIterator[tuple[Harness, Callable[[int], Awaitable[None]]]]:
+        clock, address = ManualClock(), address_in(folder)
+        async with open_world(folder, clock=clock, **STILL) as world:
+            near = world.chain
+            async with served(world, address), connected(address) as chain:
+                world.chain = chain  # type: ignore[assignment]
+
+                async def pass_blocks(blocks: int) -> None:
+                    await clock.advance(blocks * SLOT_MS)
+                    await until(lambda: chain.snapshot().clock.slot == near.market()[0].slot)
+
+                yield world, pass_blocks
+                world.chain = near
+
+
+def run(work: Awaitable[None]) -> None:
+    async def inside() -> None:
+        await work
+
+    asyncio.run(inside())
+
+
+async def a_replica_follows(folder: Path, address: str) -> None:
+    async with near_and_far(folder, address) as (world, chain):
+        market = RemoteMarket(settings=settings(folder, **STILL), clock=SystemClock(), chain=chain)
+        assert dict(market.current().pools) == dict(world.snapshot.pools)
+        assert market.tokens.all() == TOKENS.all()
+        assert market.current().by_pair == world.snapshot.by_pair
+        await world.land(world.plan())
+        await until(lambda: dict(market.current().pools) == dict(world.snapshot.pools))
+        fetched = await market.fetch(SOL, USDC)
+        assert fetched.of_pair(SOL, USDC) == world.snapshot.of_pair(SOL, USDC)
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_the_market_is_a_replica_of_the_chains(tmp_path: Path, kind: str) -> None:
+    from servers import free_port
+
+    run(a_replica_follows(tmp_path, address_in(tmp_path) if kind == "unix" else f"127.0.0.1:{free_port()}"))
+
+
+def test_an_outcome_is_told_without_being_asked_for(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with near_and_far(tmp_path, address_in(tmp_path)) as (world, chain):
+            signed = await world.signed(world.plan())
+            await chain.send(signed.raw)
+            async with asyncio.timeout(10):
+                await chain.wait_for_news(signed.signature, 60)
+            status = await chain.status(signed.signature, search_history=True)
+            assert status == await world.chain.status(signed.signature, search_history=True)
+            assert await chain.transaction(signed.signature) == await world.chain.transaction(signed.signature)
+
+    run(work())
+
+
+def test_a_call_that_is_cut_off_is_unknown_and_the_next_connection_goes_on(tmp_path: Path) -> None:
+    async def work() -> None:
+        address = address_in(tmp_path)
+        async with open_world(tmp_path, clock=SystemClock(), **STILL) as world:
+            async with served(world, address):
+                chain = RemoteChain(address)
+                await chain.open()
+                signed = await world.signed(world.plan())
+                waiting = asyncio.create_task(chain.wait_for_news(signed.signature, 0.05))
+            await until(lambda: not chain.connected)
+            await waiting
+            for call in (chain.slot(Commitment.FINALIZED), chain.send(signed.raw), chain.latest_blockhash()):
+                with pytest.raises(ChainError) as lost:
+                    await call
+                assert lost.value.code == "chain_unreachable"
+            market = RemoteMarket(settings=settings(tmp_path, **STILL), clock=SystemClock(), chain=chain)
+            assert market.current().pools
+            with pytest.raises(ChainError):
+                await market.fetch(SOL, USDC)
+            async with served(world, address):
+                await until(lambda: chain.connected)
+                await chain.send(signed.raw)
+                await chain.wait_for_news(signed.signature, 60)
+                assert await chain.transaction(signed.signature) is not None
+                await chain.close()
+
+    run(work())
+
+
+def test_a_peer_that_speaks_nonsense_is_cut_off(tmp_path: Path) -> None:
+    async def work() -> None:
+        address = address_in(tmp_path)
+        async with open_world(tmp_path, clock=SystemClock(), **STILL) as world, served(world, address):
+            reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
+            writer.write(b"\x05\x00\x00\x00hello")
+            async with asyncio.timeout(10):
+                await reader.read(-1)
+            writer.close()
+            async with connected(address) as chain:
+                assert await chain.slot(Commitment.PROCESSED) > 0
+
+    run(work())
+
+
+def test_where_nothing_listens_opening_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "OPEN_LIMIT_S", 0.2)
+    with pytest.raises(Unavailable):
+        asyncio.run(RemoteChain(address_in(tmp_path)).open())
+
+
+@pytest.mark.parametrize("text", ["", "here", "host:", ":1", "host:70000", "host:x"])
+def test_an_address_is_a_socket_or_a_host_and_a_port(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_address(text)
