@@ -119,6 +119,16 @@ class TestManyProcesses:
         await second.store.close()
 
 
+class TestValuesThatDoNotFit:
+    async def test_a_value_that_can_not_be_stored_takes_no_other_write_along(self, stage: Stage) -> None:
+        writes = [stage.insert(number, priority=2**40 if number == 7 else 0) for number in range(1, 21)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [StoreError]
+        with pytest.raises(StoreError):
+            await stage.insert(30, account="nul \0")
+        assert await stage.store.last_sequence() == 19
+
+
 class TestRateLimit:
     async def test_all_workers_together_start_no_more_than_the_limit_within_a_minute(self, url: str) -> None:
         stages = [Stage(PostgresStore(url, orders_per_minute=5)) for _ in range(3)]

@@ -32,15 +32,10 @@ _SETTINGS = {
     "enable_mergejoin": "off",
 }
 
-LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError)
+LOST = (
+    asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError, OSError, TimeoutError,
+)  # fmt: skip
 """After these nothing is known of what was under way, and the connection is of no more use."""
-
-GOING_DOWN = (
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-)
 
 _NOT_TRIED: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (asyncpg.DiskFullError, "store_full"),
@@ -65,11 +60,12 @@ async def connect(url: str) -> Connection:
 
 
 def is_lost(connection: Connection, error: BaseException) -> bool:
-    """Whether `error` has cost the connection."""
-    return isinstance(error, (*LOST, *GOING_DOWN)) or connection.is_closed()
+    """Whether `error` has cost the connection: anything but a plain refusal of a statement has."""
+    plain = isinstance(error, asyncpg.PostgresError) and getattr(error, "severity_en", None) in (None, "ERROR")
+    return not plain or isinstance(error, LOST) or connection.is_closed()
 
 
-def refused(error: asyncpg.PostgresError) -> FillwrightError:
+def refused(error: Exception) -> FillwrightError:
     """What the server's `error` means for a statement that it certainly undid."""
     for kind, code in _NOT_TRIED:
         if isinstance(error, kind):
@@ -136,18 +132,18 @@ class Connections:
     async def _use(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
         try:
             result = await work(connection)
-        except (*LOST, *GOING_DOWN) as error:
-            connection.terminate()
-            raise Unavailable(f"PostgreSQL went away: {_brief(error)}", code="store_unavailable") from error
-        except asyncpg.PostgresError as error:
-            self._put_back(connection)
-            raise refused(error) from error
-        except asyncio.CancelledError:
-            # Whatever it was doing, its protocol state is not known to be clean.
-            connection.terminate()
-            raise
         except FillwrightError:
             self._put_back(connection)
+            raise
+        except (*LOST, asyncpg.PostgresError) as error:
+            if not is_lost(connection, error):
+                self._put_back(connection)
+                raise refused(error) from error
+            connection.terminate()
+            raise Unavailable(f"PostgreSQL went away: {_brief(error)}", code="store_unavailable") from error
+        except BaseException:
+            # Cancelled, or a defect: whatever it was doing, its protocol state is not known to be clean.
+            connection.terminate()
             raise
         self._put_back(connection)
         return result
