@@ -1,7 +1,8 @@
 """One SQLite writer that commits whatever is pending in one transaction.
 
 In: operations, functions of a connection. Out: futures that resolve once their flush is durable. Statements
-run on the event loop, microseconds each; the commit, which waits for the disk, runs in a thread of its own.
+run on the event loop, microseconds each; so does the commit while the disk answers within a millisecond, and
+in a thread of its own while it does not.
 A slow disk makes the next batch bigger; there is no timer. An operation must be repeatable and must write nothing
 before it raises one of its own errors (FillwrightError): those fail alone. Any other exception rolls the
 whole batch back, and it is run again with a savepoint around each operation, so that one bad write never
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +24,9 @@ from fillwright.domain.errors import FillwrightError, StoreError, Unavailable
 MAX_PENDING = 50_000
 MAX_BATCH = 500
 """Operations a flush: what the event loop runs in one go."""
+FAST_COMMIT_S = 0.001
+FIRST_REST, MAX_REST = 64, 4_096
+"""Commits that run in the thread after a slow one on the loop."""
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
@@ -68,6 +73,30 @@ class _NoHooks:
     def rolled_back(self) -> None: ...
 
 
+class Pace:
+    """Where commits run: on the loop while the disk answers at once; after a slow one in the thread, until the
+    next probe. Probes that find the disk slow again become rarer."""
+
+    def __init__(self) -> None:
+        self._rest = FIRST_REST
+        self._away = 0
+
+    def is_fast(self) -> bool:
+        """Whether the next commit may run on the loop. Counts it."""
+        if self._away == 0:
+            return True
+        self._away -= 1
+        return False
+
+    def took(self, seconds: float) -> None:
+        """A commit on the loop took so long."""
+        if seconds <= FAST_COMMIT_S:
+            self._rest = max(FIRST_REST, self._rest // 2)
+        else:
+            self._away = self._rest
+            self._rest = min(MAX_REST, self._rest * 2)
+
+
 class GroupCommit:
     """`after_batch` runs on the event loop after each durable flush, before its futures resolve, with the
     results of the operations that succeeded. What `connect` returns is used by two threads, one at a time
@@ -86,6 +115,7 @@ class GroupCommit:
         self._hooks: Hooks = hooks or _NoHooks()
         self._name = name
         self._pending: deque[_Item] = deque()
+        self._pace = Pace()
         self._scheduled = False
         self._flushing = False
         self._closing = False
@@ -155,8 +185,22 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - each operation is told its own failure
             self._finish(self._failed(connection, batch, error))
             return
+        if self._pace.is_fast():
+            self._committed(self._commit_here(connection), batch, outcomes)
+            return
         committed = thread.submit(connection.execute, "COMMIT")
         committed.add_done_callback(lambda done: loop.call_soon_threadsafe(self._committed, done, batch, outcomes))
+
+    def _commit_here(self, connection: sqlite3.Connection) -> Future[Any]:
+        """Commit on the event loop: a fast disk answers sooner than another thread gets its turn."""
+        done: Future[Any] = Future()
+        started_s = time.perf_counter()
+        try:
+            done.set_result(connection.execute("COMMIT"))
+        except Exception as error:  # noqa: BLE001 - as the thread would hand it over
+            done.set_exception(error)
+        self._pace.took(time.perf_counter() - started_s)
+        return done
 
     def _committed(self, done: Future[Any], batch: list[_Item], outcomes: list[_Outcome]) -> None:
         error = done.exception()

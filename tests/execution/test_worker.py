@@ -104,7 +104,7 @@ def test_an_order_that_no_pool_fills_is_tried_again_after_1_2_and_4_seconds_and_
     async def test() -> None:
         world = World()
         worker = await world.start()
-        (order_id,) = await world.submit(limit=1_001)
+        (order_id,) = await world.submit(limit=10**18)
         (order,) = await world.ended()
         log = world.log(order_id)
         retries = [event for event in log if isinstance(event.body, Retrying)]

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from fillwright.bus.memory import MemoryBus
 from fillwright.config import Settings
-from fillwright.domain.accounts import Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import Order, OrderEvent, OrderId, OrderSpec, OrderType
@@ -20,7 +19,7 @@ from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
 from fillwright.ports import Lease
 from simulation import loop
-from simulation.market import OnePoolFeed
+from simulation.market import POOL, OnePoolFeed
 from simulation.ports import (
     ChainView,
     CountingIds,
@@ -92,8 +91,8 @@ class World:
 
     async def submit(self, count: int = 1, **spec: Any) -> list[OrderId]:
         fields = {
-            "account": "default", "wallet": "w", "type": OrderType.MARKET, "input_mint": Mint("A"),
-            "output_mint": Mint("B"), "mode": SwapMode.EXACT_IN, "amount": 1_000, "slippage_bps": 100, **spec,
+            "account": "default", "wallet": "w", "type": OrderType.MARKET, "input_mint": POOL.mints[0],
+            "output_mint": POOL.mints[1], "mode": SwapMode.EXACT_IN, "amount": 1_000_000, "slippage_bps": 100, **spec,
         }  # fmt: skip
         return [(await self.intake.submit(OrderSpec(**fields))).id for _ in range(count)]
 

@@ -31,4 +31,4 @@ def test_a_replay_is_the_decision(seed: int) -> None:
 def test_other_bytes_are_refused(stored: bytes) -> None:
     with pytest.raises(StoreError) as refused:
         replay(order(HELD[0].mint, HELD[1].mint, 1), stored)
-    assert refused.value.code == "replay_unreadable"
+    assert refused.value.code == "store_record_unreadable"

@@ -1,70 +1,35 @@
-"""A market of one constant-price pool, enough for the engine to route."""
+"""A market of one real pool, enough for the engine to route."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fractions import Fraction
+from pathlib import Path
 
-import msgspec
-
-from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
+from fillwright.domain.accounts import ChainClock
 from fillwright.domain.tokens import Token, TokenList
+from fillwright.market import dumps
 from fillwright.market.snapshot import Snapshot, index_pairs
-from fillwright.venues import registry
-from fillwright.venues.venue import CurveSegment, Quote, Quoter, Swap
+from fillwright.venues.vectors import pool_in
 from simulation.ports import Process
 
-
-class FlatPool(msgspec.Struct, frozen=True):
-    venue: str = "flat"
-    address: Address = Address("flat-pool")
-    mints: tuple[Mint, Mint] = (Mint("A"), Mint("B"))
-    decimals: tuple[int, int] = (6, 6)
-
-
-class FlatVenue:
-    """One to one, no fee."""
-
-    id = "flat"
-    label = "Flat"
-    dex = "flat"
-    program_id = Address("flat-program")
-
-    def recognises(self, account: Account) -> bool:
-        return False
-
-    def companions(self, address: Address, accounts: Accounts) -> tuple[Address, ...]:
-        return ()
-
-    def quote(self, pool: FlatPool, swap: Swap, clock: ChainClock) -> Quote:
-        return Quote(swap.amount, swap.amount)
-
-    def apply(self, pool: FlatPool, swap: Swap, clock: ChainClock) -> tuple[Quote, FlatPool]:
-        return self.quote(pool, swap, clock), pool
-
-    def quoter(self, pool: FlatPool, input_mint: Mint, clock: ChainClock) -> Quoter:
-        return lambda amount: amount
-
-    def spot(self, pool: FlatPool, input_mint: Mint, clock: ChainClock) -> Fraction:
-        return Fraction(1)
-
-    def curve(self, pool: FlatPool, input_mint: Mint, clock: ChainClock) -> Iterator[CurveSegment]:
-        yield CurveSegment(1.0, 0.0, 1e18)
-
-
-registry.VENUES["flat"] = FlatVenue()  # type: ignore[index]
+_ACCOUNTS = dumps.read_folder(Path(__file__).parents[1] / "data/onchain/pools/raydium_cpmm/FRESH_SOL-SPL")
+_VENUE, _ADDRESS = pool_in(_ACCOUNTS)
+POOL = _VENUE.decode(_ADDRESS, _ACCOUNTS)
+CLOCK = ChainClock(slot=430_000_100, epoch=995, unix_timestamp=1_780_000_040)
 
 
 class OnePoolFeed:
+    """Implements `market.feed.MarketFeed` for one life of the engine."""
+
     def __init__(self, process: Process) -> None:
         self._process = process
-        pool = FlatPool()
-        self._snapshot = Snapshot(ChainClock(1, 1, 1), {pool.address: pool}, index_pairs([pool]))
-        self.tokens = TokenList([Token("A", Mint("A"), 6), Token("B", Mint("B"), 6)])
+        self._snapshot = Snapshot(CLOCK, {POOL.address: POOL}, index_pairs([POOL]))
+        self.tokens = TokenList(
+            [Token(name, mint, of) for name, mint, of in zip("AB", POOL.mints, POOL.decimals, strict=True)]
+        )
 
     def current(self) -> Snapshot:
         return self._snapshot
 
-    async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
+    async def fetch(self, input_mint: str, output_mint: str) -> Snapshot:
         await self._process.gate()
         return self._snapshot

@@ -10,7 +10,6 @@ from collections import Counter
 import msgspec
 
 from fillwright.config import Settings
-from fillwright.domain.accounts import Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import FillwrightError
 from fillwright.domain.lifecycle import TERMINAL, replay
@@ -117,10 +116,10 @@ class World:
             account="default",
             wallet="w",
             type=OrderType.MARKET,
-            input_mint=Mint("A"),
-            output_mint=Mint("B"),
+            input_mint=market.POOL.mints[0],
+            output_mint=market.POOL.mints[1],
             mode=SwapMode.EXACT_IN,
-            amount=1_000 + number,
+            amount=1_000_000 + number,
             slippage_bps=100,
             client_order_id=f"client-{number}",
             marker=self.rng.random() < 0.5,

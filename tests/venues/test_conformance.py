@@ -5,6 +5,7 @@ What a venue computes is proven against the program by its vectors; this is what
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from fillwright.domain.accounts import Account
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.errors import PoolRefused, QuoteRefused
 from fillwright.venues.registry import venue_of
+from fillwright.venues.token_program import pubkey_at
 from fillwright.venues.venue import Swap, SwapAccounts
 
 SAMPLES = samples()
@@ -39,6 +41,20 @@ def test_a_pool_is_recognised_by_its_own_venue_only(sample: Sample) -> None:
     for venue in REAL_VENUES:
         if venue is not sample.venue and venue.program_id != sample.venue.program_id:
             assert venue_of(Account(venue.program_id, sample.accounts[sample.address].data)) is not sample.venue
+
+
+@every_pool
+def test_a_pool_written_as_json_is_read_back_equal(sample: Sample) -> None:
+    pool = sample.pool
+    assert type(pool) is sample.venue.pool_type
+    assert msgspec.json.decode(msgspec.json.encode(pool), type=sample.venue.pool_type) == pool
+
+
+@every_pool
+def test_a_pool_account_is_of_the_shape_that_its_venue_states(sample: Sample) -> None:
+    shape, data = sample.venue.pool_shape, sample.accounts[sample.address].data
+    assert len(data) == shape.size_bytes
+    assert tuple(pubkey_at(data, at) for at in shape.mints_at) == sample.pool.mints
 
 
 @every_pool

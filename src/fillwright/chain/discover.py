@@ -16,41 +16,32 @@ from fillwright.venues.token_program import pubkey_at
 MAX_FOUND = 1_000
 """Pools of one program and pair that are taken; further ones are dust."""
 
-MINTS_AT: dict[str, tuple[int, int, int]] = {
-    "raydium_amm_v4": (752, 400, 432),
-    "raydium_cpmm": (637, 168, 200),
-    "raydium_clmm": (1_544, 73, 105),
-    "meteora_dlmm": (904, 88, 120),
-    "meteora_damm_v1": (944, 40, 72),
-    "meteora_damm_v2": (1_112, 168, 200),
-}
-"""Venue -> size of a pool account, and where its two mints stand."""
-
 
 def mints_in(venue: str, pool: bytes) -> tuple[Address, ...]:
     """The two mints that a pool account names; none where it is too short to be one."""
-    size, *offsets = MINTS_AT[venue]
-    return tuple(pubkey_at(pool, offset) for offset in offsets) if len(pool) >= size else ()
+    shape = VENUES[venue].pool_shape
+    return tuple(pubkey_at(pool, at) for at in shape.mints_at) if len(pool) >= shape.size_bytes else ()
 
 
-async def discover_pair(rpc: Rpc, a: Mint, b: Mint, venues: Sequence[str] = tuple(MINTS_AT)) -> list[Address]:
+async def discover_pair(rpc: Rpc, a: Mint, b: Mint, venues: Sequence[str] = tuple(VENUES)) -> list[Address]:
     """Every pool of `a` against `b` in these programs, in a stable order. Raises ChainError."""
     found: set[Address] = set()
     for venue in venues:
-        size, first, second = MINTS_AT[venue]
+        shape = VENUES[venue].pool_shape
+        first, second = shape.mints_at
         for mints in ((a, b), (b, a)):
-            filters = [{"dataSize": size}, _at(first, mints[0]), _at(second, mints[1])]
+            filters = [{"dataSize": shape.size_bytes}, _at(first, mints[0]), _at(second, mints[1])]
             found.update(await _matching(rpc, venue, filters))
     return sorted(found)
 
 
-async def discover_mint(rpc: Rpc, mint: Mint, venues: Sequence[str] = tuple(MINTS_AT)) -> list[Address]:
+async def discover_mint(rpc: Rpc, mint: Mint, venues: Sequence[str] = tuple(VENUES)) -> list[Address]:
     """Every pool of `mint` against anything. Raises ChainError."""
     found: set[Address] = set()
     for venue in venues:
-        size, *offsets = MINTS_AT[venue]
-        for offset in offsets:
-            found.update(await _matching(rpc, venue, [{"dataSize": size}, _at(offset, mint)]))
+        shape = VENUES[venue].pool_shape
+        for offset in shape.mints_at:
+            found.update(await _matching(rpc, venue, [{"dataSize": shape.size_bytes}, _at(offset, mint)]))
     return sorted(found)
 
 

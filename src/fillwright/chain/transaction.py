@@ -24,7 +24,7 @@ from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
 from fillwright.domain.routes import Leg
 from fillwright.domain.transactions import Blockhash, RevertReason, SwapPlan
 from fillwright.market.snapshot import Snapshot, venue_for
-from fillwright.venues.venue import Swap, SwapAccounts
+from fillwright.venues.venue import ROUTE_ARRAYS, Swap, SwapAccounts
 
 MAX_TRANSACTION_BYTES = 1_232
 MAX_ACCOUNT_LOCKS = 64
@@ -165,7 +165,7 @@ def _swap_instruction(each: LegSwap, snapshot: Snapshot, wallet: Pubkey, account
     pool = snapshot.pools.get(leg.pool)
     if pool is None:
         raise ChainError(f"pool {leg.pool} is not in the market any more", code="pool_gone")
-    accounts = SwapAccounts(wallet, account[leg.input_mint], account[leg.output_mint])
+    accounts = SwapAccounts(wallet, account[leg.input_mint], account[leg.output_mint], ROUTE_ARRAYS)
     try:
         return venue_for(pool).instruction(pool, each.swap, each.limit, accounts, snapshot.clock)
     except QuoteRefused as error:

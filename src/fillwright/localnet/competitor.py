@@ -66,7 +66,7 @@ class Competitor:
             own = [self._account(chain, mint) for mint in mints]
             at = ChainClock(chain.slot, chain.epoch, chain.time_s)
             swap = Swap(mints[0], SwapMode.EXACT_IN, max(amount, 1))
-            part = venue.instruction(pool, swap, 1, SwapAccounts(self.wallet, *own), at)
+            part = venue.instruction(pool, swap, 1, SwapAccounts(self.wallet, own[0], own[1]), at)
         except (PoolRefused, QuoteRefused):
             return
         blockhash = Hash.from_string(chain.blockhash("processed")[0])

@@ -85,6 +85,7 @@ class PaperChain:
         self._sends: OrderedDict[str, int] = OrderedDict()
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._flush_scheduled = False
+        self._settled_ms = -1
         self._written: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
@@ -253,7 +254,9 @@ class PaperChain:
         """Bring the world to the present: land what is due, each in its own slot, in order."""
         now_ms = self._time.now_ms()
         self._timers.run_due(now_ms)
-        self._state.advance(self._genesis.slot_at(now_ms))
+        if now_ms != self._settled_ms:
+            self._settled_ms = now_ms
+            self._state.advance(self._genesis.slot_at(now_ms))
         self._schedule_flush()
 
     def _land_in_flight(self, signature: str, due_ms: int) -> None:

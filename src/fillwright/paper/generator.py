@@ -215,7 +215,7 @@ def _clmm(draw: Random, draft: _Draft) -> Pool:
         trade_fee_rate=fee,
         protocol_fee_rate=120_000,
         fund_fee_rate=40_000,
-        bitmap=Bitmap(sum(1 << number - lowest for number in numbers), lowest, max(numbers) + 512, complete=True),
+        bitmap=Bitmap.of(sum(1 << number - lowest for number in numbers), lowest, max(numbers) + 512, complete=True),
         arrays=arrays,
         ticks=ticks,
         nets=tuple(nets[at] for at in ticks),

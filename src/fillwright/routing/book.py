@@ -7,7 +7,7 @@ equals what would be worked out anew: decisions depend on the snapshot alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from fractions import Fraction
 from itertools import islice
 
 from fillwright.domain.accounts import Address, ChainClock, Mint
@@ -20,8 +20,8 @@ from fillwright.venues.venue import AnyVenue, CurveSegment, Pool, Quote, Quoter,
 
 LEVELS = (12, 96, 768, 16_384)
 """How many segments of a pool are looked at: more only where a query gets to the end of fewer."""
-MAX_DIRECTIONS = 200_000
-"""Directions remembered before all are forgotten."""
+SPARE_DIRECTIONS = 1_000
+"""How many more than its own pools' directions a snapshot leaves remembered, of pools that have gone."""
 
 
 class Side:
@@ -30,10 +30,11 @@ class Side:
     __slots__ = (
         "_clock",
         "_curves",
+        "_more",
         "_quoter",
         "_segments",
         "_sells_exactly",
-        "_source",
+        "_spot",
         "depth",
         "dex",
         "input_mint",
@@ -50,8 +51,9 @@ class Side:
         self._clock = clock
         self._quoter: Quoter | None = None
         self._sells_exactly: bool | None = None
+        self._spot: Fraction | None = None
         self._segments: list[CurveSegment] = []
-        self._source: Iterator[CurveSegment] | None = None
+        self._more = True
         self._curves: list[Curve | None] = [None] * len(LEVELS)
         curve = self.curve(0)
         self.price = curve.ps[0] if curve.ps else 0.0
@@ -71,19 +73,25 @@ class Side:
         curve = self._curves[level]
         if curve is None:
             want = LEVELS[level] + 1
-            try:
-                if self._source is None:
-                    self._source = iter(self.venue.curve(self.pool, self.input_mint, self._clock))
-                self._segments += islice(self._source, want - len(self._segments))
-            except (QuoteRefused, ArithmeticError):
-                # What a venue can't draw, or floats can't hold, takes no part in the search beyond that point. It
-                # is never taken for a price: the exact quotes still ask the pool.
-                self._source = iter(())
+            if self._more and len(self._segments) < want:
+                self._segments = self._drawn(want)
+                self._more = len(self._segments) == want
             curve = curve_of(self._segments, LEVELS[level])
             self._curves[level] = curve
             if level == len(LEVELS) - 1:
                 curve.ended = True
         return curve
+
+    def _drawn(self, most: int) -> list[CurveSegment]:
+        """The first segments, drawn anew: a generator left waiting would outlive its use."""
+        found: list[CurveSegment] = []
+        try:
+            found.extend(islice(self.venue.curve(self.pool, self.input_mint, self._clock), most))
+        except (QuoteRefused, ArithmeticError):
+            # What a venue can't draw, or floats can't hold, takes no part in the search beyond that point. It
+            # is never taken for a price: the exact quotes still ask the pool.
+            return found
+        return found
 
     def covering(self, x: float) -> Curve:
         """The lowest level that takes the input `x`, or the whole curve."""
@@ -113,6 +121,13 @@ class Side:
             if curve.ended or curve.ys[-1] >= y:
                 break
         return curve.input_for(y)
+
+    def spot(self) -> Fraction:
+        """As `Venue.spot`. Raises QuoteRefused."""
+        spot = self._spot
+        if spot is None:
+            spot = self._spot = self.venue.spot(self.pool, self.input_mint, self._clock)
+        return spot
 
     def exact(self, amount: int) -> int:
         """The exact output for `amount`. Raises QuoteRefused."""
@@ -166,8 +181,8 @@ class Book:
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self.stamp += 1
-            if len(self._sides) > MAX_DIRECTIONS:
-                self._sides.clear()
+            if len(self._sides) > 2 * len(snapshot.pools) + SPARE_DIRECTIONS:
+                self._sides = {key: side for key, side in self._sides.items() if key[0] in snapshot.pools}
                 self._pairs.clear()
 
     def side(self, pool: Pool, input_mint: Mint) -> Side:

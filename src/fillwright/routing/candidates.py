@@ -8,10 +8,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from fillwright.domain.accounts import ChainClock, Mint
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.domain.orders import OrderSpec
 from fillwright.domain.routes import Candidate
 from fillwright.market.snapshot import venue_for
+from fillwright.routing.book import Side
 from fillwright.venues.venue import Pool, Quote, Swap
 
 PPM = 1_000_000
@@ -29,14 +31,14 @@ def allowed(spec: OrderSpec, pool: Pool) -> bool:
     return pool.address not in spec.exclude_pools and (not spec.pools or pool.address in spec.pools)
 
 
-def ask(pool: Pool, swap: Swap, clock: ChainClock) -> Candidate:
-    """The pool's exact answer to `swap`, or its refusal."""
-    venue = venue_for(pool)
+def ask(side: Side, amount: int, mode: SwapMode, clock: ChainClock) -> Candidate:
+    """The pool's exact answer to a swap in this direction, or its refusal."""
+    pool, venue = side.pool, side.venue
     try:
-        quote = venue.quote(pool, swap, clock)
+        quote = venue.quote(pool, Swap(side.input_mint, mode, amount), clock)
         if quote.amount_out <= 0 or quote.amount_in <= 0:
             raise QuoteRefused(Refusal.AMOUNT_TOO_SMALL, "the amount is too small to receive anything")
-        spot = venue.spot(pool, swap.input_mint, clock)
+        spot = side.spot()
     except QuoteRefused as error:
         return Candidate(venue.id, venue.dex, pool.address, refusal=error.reason, detail=error.message)
     return Candidate(
@@ -46,7 +48,7 @@ def ask(pool: Pool, swap: Swap, clock: ChainClock) -> Candidate:
         amount_in=quote.amount_in,
         amount_out=quote.amount_out,
         fees=quote.fees,
-        price_impact_ppm=price_impact_ppm(quote, swap.input_mint, spot),
+        price_impact_ppm=price_impact_ppm(quote, side.input_mint, spot),
     )
 
 

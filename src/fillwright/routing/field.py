@@ -8,7 +8,6 @@ field is what has to be kept to replay it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from itertools import pairwise
 from math import inf
 from typing import NamedTuple
@@ -52,8 +51,8 @@ class Field(NamedTuple):
 
     def cost(self, lamports: int) -> int:
         """Lamports in the token that costs are counted in, rounded up."""
-        price = Fraction(self.lamport_price)
-        return -(-lamports * price.numerator // price.denominator)
+        numerator, denominator = self.lamport_price.as_integer_ratio()
+        return -(-lamports * numerator // denominator)
 
 
 class Survey:

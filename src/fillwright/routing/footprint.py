@@ -23,20 +23,11 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.routing.book import Side
 from fillwright.routing.terms import RoutingTerms
-from fillwright.venues.venue import Swap, SwapAccounts
+from fillwright.venues.registry import VENUES
+from fillwright.venues.venue import ROUTE_ARRAYS, Swap, SwapAccounts
 
-LEG_COMPUTE_UNITS = {
-    "raydium_amm_v4": 60_000,
-    "raydium_cpmm": 80_000,
-    "raydium_clmm": 200_000,
-    "meteora_dlmm": 250_000,
-    "meteora_damm_v1": 200_000,
-    "meteora_damm_v2": 80_000,
-}
-"""Budgets, on the safe side of what a swap of a usual size uses."""
-MAX_LOADS = 200_000
+MAX_LOADS = 20_000
 """Directions remembered before all are forgotten."""
-OTHER_LEG_COMPUTE_UNITS = 300_000
 BASE_COMPUTE_UNITS = 60_000
 """Compute budget, marker, token accounts, wrapping."""
 
@@ -80,12 +71,13 @@ class LegLoad(msgspec.Struct, frozen=True):
 
 def leg_compute_units(venue: str) -> int:
     """The budget of a leg in this venue."""
-    return LEG_COMPUTE_UNITS.get(venue, OTHER_LEG_COMPUTE_UNITS)
+    return VENUES[venue].swap_compute_units
 
 
 def leg_load(side: Side, amount: int, clock: ChainClock) -> LegLoad:
     """The load of swapping `amount` there. Raises QuoteRefused where the venue can't build it."""
-    accounts = SwapAccounts(_stand_in("wallet"), _token_account(side.input_mint), _token_account(side.output_mint))
+    own_accounts = (_token_account(side.input_mint), _token_account(side.output_mint))
+    accounts = SwapAccounts(_stand_in("wallet"), *own_accounts, ROUTE_ARRAYS)
     swap = Swap(side.input_mint, SwapMode.EXACT_IN, amount)
     own = frozenset(map(bytes, (accounts.wallet, accounts.input_account, accounts.output_account)))
     instruction = side.venue.instruction(side.pool, swap, 0, accounts, clock)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zlib
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 
@@ -22,37 +21,19 @@ from fillwright.routing.field import Field
 from fillwright.routing.paths import Path
 from fillwright.routing.route import Decision, Router
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
-from fillwright.venues.meteora_damm_v1.layout import DammV1Pool
-from fillwright.venues.meteora_damm_v2.layout import DammV2Pool
-from fillwright.venues.meteora_damm_v2.rate_limiter import RateLimiter
-from fillwright.venues.meteora_damm_v2.schedulers import MarketCapScheduler, TimeScheduler
-from fillwright.venues.meteora_dlmm.layout import DlmmPool
-from fillwright.venues.raydium_amm_v4.layout import AmmV4Pool
-from fillwright.venues.raydium_clmm.layout import ClmmPool
-from fillwright.venues.raydium_cpmm.layout import CpmmPool
+from fillwright.venues.registry import VENUES
 from fillwright.venues.venue import Pool
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-_VERSION = 1
+_VERSION = 2
 _LEVEL = 1
-
-_POOL_TYPES: dict[str, type] = {
-    "raydium_amm_v4": AmmV4Pool,
-    "raydium_cpmm": CpmmPool,
-    "raydium_clmm": ClmmPool,
-    "meteora_dlmm": DlmmPool,
-    "meteora_damm_v1": DammV1Pool,
-    "meteora_damm_v2": DammV2Pool,
-}
-_BASE_FEES: dict[str, type] = {kind.__name__: kind for kind in (TimeScheduler, MarketCapScheduler, RateLimiter)}
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """A pool: its venue, its value, and the kind of base fee where the value alone does not tell it."""
+    """A pool: its venue and its value."""
 
     venue: str
     pool: msgspec.Raw
-    base_fee: str = ""
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -100,7 +81,7 @@ def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
 
 
 def replay(spec: OrderSpec, stored: bytes) -> Decision:
-    """The decision once more. Raises StoreError `replay_unreadable` for bytes that are no record."""
+    """The decision once more. Raises StoreError `store_record_unreadable` for bytes that are no record."""
     kept = _read(stored)
     pools = [_pool(one) for one in kept.pools]
     snapshot = Snapshot(kept.clock, {pool.address: pool for pool in pools}, index_pairs(pools))
@@ -119,25 +100,15 @@ def replay(spec: OrderSpec, stored: bytes) -> Decision:
 
 
 def _stored(pool: Pool) -> _Stored:
-    base_fee = type(pool.base_fee).__name__ if isinstance(pool, DammV2Pool) else ""
-    return _Stored(pool.venue, msgspec.Raw(_encoder.encode(pool)), base_fee)
+    return _Stored(pool.venue, msgspec.Raw(_encoder.encode(pool)))
 
 
 def _pool(stored: _Stored) -> Pool:
     try:
-        if stored.base_fee:
-            return _damm_v2(msgspec.json.decode(stored.pool), _BASE_FEES[stored.base_fee])
-        pool: Pool = msgspec.json.decode(stored.pool, type=_POOL_TYPES[stored.venue])
+        pool: Pool = msgspec.json.decode(stored.pool, type=VENUES[stored.venue].pool_type)
     except (KeyError, msgspec.MsgspecError) as error:
         raise _unreadable(f"a pool of {stored.venue}: {error}") from error
     return pool
-
-
-def _damm_v2(fields: dict[str, Any], base_fee: type) -> Pool:
-    """The kinds of base fee carry no tag, so that field is read apart from the others."""
-    types = {field.name: field.type for field in msgspec.structs.fields(DammV2Pool)}
-    types["base_fee"] = base_fee
-    return DammV2Pool(**{name: msgspec.convert(fields[name], kind) for name, kind in types.items()})
 
 
 def _read(stored: bytes) -> _Record:
@@ -153,4 +124,4 @@ def _read(stored: bytes) -> _Record:
 
 
 def _unreadable(why: str) -> StoreError:
-    return StoreError(f"this routing record can't be read: {why}", code="replay_unreadable")
+    return StoreError(f"this routing record can't be read: {why}", code="store_record_unreadable")

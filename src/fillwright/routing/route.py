@@ -26,7 +26,6 @@ from fillwright.routing.field import Field, Survey
 from fillwright.routing.footprint import Loads
 from fillwright.routing.solve import Choice, Solver
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
-from fillwright.venues.venue import Swap
 
 MAX_MID_POOLS = 16
 MAX_REASONS = 4
@@ -74,8 +73,7 @@ class Router:
 
     def decide_on(self, spec: OrderSpec, field: Field, snapshot: Snapshot, terms: RoutingTerms) -> Decision:
         """Route `spec` over a field of `snapshot`."""
-        swap = Swap(spec.input_mint, spec.mode, spec.amount)
-        candidates = tuple(ask(side.pool, swap, snapshot.clock) for side in field.direct)
+        candidates = tuple(ask(side, spec.amount, spec.mode, snapshot.clock) for side in field.direct)
         choices, price = self._solver.choose(spec, field, snapshot.clock, terms)
         decision = Decision(
             candidates,
@@ -200,7 +198,7 @@ def _quoted(spec: OrderSpec, exact: ExactLeg, snapshot: Snapshot) -> Candidate:
     """The leg's pool asked once more. Raises QuoteRefused where it answers something else now."""
     side = exact.side
     amount = exact.amount_in if spec.mode is SwapMode.EXACT_IN else exact.amount_out
-    candidate = ask(side.pool, Swap(side.input_mint, spec.mode, amount), snapshot.clock)
+    candidate = ask(side, amount, spec.mode, snapshot.clock)
     if candidate.refusal or not _answers(candidate, exact):
         raise QuoteRefused(Refusal.STALE, "the pool's quote has changed since it was compared")
     return candidate

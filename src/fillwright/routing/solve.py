@@ -124,6 +124,8 @@ class _Job:
         )
 
     def _finished(self, search: Search, plan: Plan) -> list[Choice]:
+        if len(plan_sides(plan)) < 2:  # it is among the singles
+            return []
         if self.exact_in:
             finished = finish(search, plan, self.spec.amount, self.tolerance_bps)
         else:

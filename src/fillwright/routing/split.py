@@ -47,7 +47,7 @@ class _Merged:
         self.slopes: list[float] = []
         self.upto: list[int] = []
         self.rows: dict[int, tuple[list[float], list[float]]] = {}
-        self._sweep()
+        self._state = (0, 0.0, 0, 0.0)
 
     def changed(self, curves: Sequence[Curve], moved: set[int]) -> _Merged:
         """The same with the curves at `moved` replaced: what the others have sorted stays sorted."""
@@ -55,38 +55,43 @@ class _Merged:
         events += [(*event, at) for at in moved for event in curves[at].events()]
         return _Merged(curves, events)
 
-    def _sweep(self) -> None:
+    def reach(self, x: float) -> None:
+        """Merge on until more than input `x` is covered, or there is nothing left."""
         xs, ys, ss, slopes, upto = self.xs, self.ys, self.ss, self.slopes, self.upto
-        slope, active, before = 0.0, 0, 0.0
-        x = y = 0.0
-        horizon = self.horizon
-        for at, (s, change, jump, _) in enumerate(self.events):
+        at, slope, active, before = self._state
+        total, y, horizon = xs[-1], ys[-1], self.horizon
+        events = self.events
+        while total <= x and at < len(events):
+            s, change, jump, _ = events[at]
             if active and s > before:
                 end = min(horizon, s)
                 cap = slope * (end - before)
-                x += cap
+                total += cap
                 y += cap / (before * end)
                 ss.append(before)
                 slopes.append(slope)
                 upto.append(at)
-                xs.append(x)
+                xs.append(total)
                 ys.append(y)
             if s > horizon:
-                return
+                at = len(events)
+                break
             before = s
             if jump:
-                x += jump
+                total += jump
                 y += jump / (s * s)
                 ss.append(s)
                 slopes.append(0.0)
                 upto.append(at)
-                xs.append(x)
+                xs.append(total)
                 ys.append(y)
             else:
                 slope += change
                 active += 1 if change > 0 else -1
                 if not active:
                     slope = 0.0
+            at += 1
+        self._state = (at, slope, active, before)
 
     def row(self, i: int) -> tuple[list[float], list[float]]:
         """Inputs taken and slopes at the start of stretch i, replayed from the events before it once."""
@@ -126,9 +131,9 @@ class Splitter:
         if not moved:
             return self
         after = Splitter(ordered)
-        first = self._merged[0]
-        if first is not None:
-            after._merged[0] = first.changed([side.curve(0) for side in ordered], moved)
+        for level, merged in enumerate(self._merged):
+            if merged is not None:
+                after._merged[level] = merged.changed([side.curve(level) for side in ordered], moved)
         return after
 
     def _level(self, level: int) -> _Merged:
@@ -138,11 +143,11 @@ class Splitter:
         return merged
 
     def _at(self, x: float) -> _Merged:
-        merged = self._level(0)
-        for level in range(1, len(LEVELS)):
+        for level in range(len(LEVELS)):
+            merged = self._level(level)
+            merged.reach(x)
             if x <= merged.xs[-1] or merged.horizon == inf:
                 break
-            merged = self._level(level)
         return merged
 
     def capacity(self) -> float:
@@ -183,11 +188,11 @@ class Splitter:
 
     def input_for(self, y: float) -> float:
         """The least input that gives `y` together; infinite where the pools don't have that much."""
-        merged = self._level(0)
-        for level in range(1, len(LEVELS)):
+        for level in range(len(LEVELS)):
+            merged = self._level(level)
+            merged.reach(inf)
             if y <= merged.ys[-1] or merged.horizon == inf:
                 break
-            merged = self._level(level)
         i = bisect_right(merged.ys, y) - 1
         if i >= len(merged.ss):
             return merged.xs[-1] if merged.ss and y <= merged.ys[-1] else inf

@@ -94,6 +94,8 @@ def best_subset(
     for i in usable:
         if curves[i].capacity >= x and (problem.best is None or curves[i].out(x) - costs[i] > problem.best.net):
             problem.value([i])
+    if problem.best is not None and _beats_all(problem, problem.best):
+        return problem.best._replace(proven=True)
     everything = merged([curves[i] for i in usable], x)
     if everything.capacity < x:
         return _fill_up(problem, usable)
@@ -105,6 +107,17 @@ def best_subset(
         return problem.best._replace(proven=True)
     proven = _branch_and_bound(problem, usable)
     return problem.best._replace(proven=proven)
+
+
+def _beats_all(problem: _Problem, alone: Subset) -> bool:
+    """Whether one curve takes everything at a price that no other one offers: then nothing gains beside it.
+
+    The usual end for inputs that are small beside the pools; what follows would find the same.
+    """
+    (only,) = alone.members
+    return problem.fits([only]) and all(
+        i == only or not curve.ps or curve.ps[0] <= alone.price for i, curve in enumerate(problem.curves)
+    )
 
 
 def _fixed_point(problem: _Problem, price: float) -> bool:

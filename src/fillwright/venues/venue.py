@@ -52,12 +52,28 @@ class CurveSegment(msgspec.Struct, frozen=True):
     cap: float
 
 
+ROUTE_ARRAYS = 6
+"""Tick or bin arrays that a leg of a route names: with marker, token accounts and wrapping, nine exceed a packet."""
+
+
 class SwapAccounts(msgspec.Struct, frozen=True):
-    """The trader's side of a swap instruction. Token accounts must exist when it runs."""
+    """The trader's side of a swap instruction. Token accounts must exist when it runs.
+
+    `arrays`: name at most so many tick or bin arrays, or as many as the swap needs where that is more; None:
+    the venue's own number. A short transaction wants few, a moving price wants many.
+    """
 
     wallet: Pubkey
     input_account: Pubkey
     output_account: Pubkey
+    arrays: int | None = None
+
+
+class PoolShape(msgspec.Struct, frozen=True):
+    """How a program's pool accounts are found on chain: their size, and the offsets of their two mints."""
+
+    size_bytes: int
+    mints_at: tuple[int, int]
 
 
 class Pool(Protocol):
@@ -89,6 +105,11 @@ class Venue(Protocol[P]):
     dex: str
     """`raydium` or `meteora`."""
     program_id: Address
+    pool_type: type[P]
+    """What `decode` gives: a msgspec struct whose JSON, read as this type again, is an equal pool."""
+    pool_shape: PoolShape
+    swap_compute_units: int
+    """A budget for one swap, on the safe side of what one of a usual size uses."""
 
     def recognises(self, account: Account) -> bool:
         """Whether `account` is one of this program's pool accounts (owner, discriminator, size)."""

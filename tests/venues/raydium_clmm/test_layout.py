@@ -176,7 +176,7 @@ def test_the_bitmaps_name_the_nearest_arrays_in_order(numbers: set[int], start: 
 
 
 def test_a_wide_spacing_needs_no_extension() -> None:
-    assert read_bitmap(bytes(128), 15, bytes(32), None) == Bitmap(0, -512, 511, True)
+    assert read_bitmap(bytes(128), 15, bytes(32), None) == Bitmap.of(0, -512, 511, complete=True)
     assert not read_bitmap(bytes(128), 14, bytes(32), None).complete
 
 

@@ -17,6 +17,7 @@ from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.token_program import TOKEN_PROGRAM, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.venue import PoolShape
 
 VENUE_ID = "meteora_damm_v1"
 PROGRAM_ID = Address("Eo7WjKq67rjJQSZxS6z3YkapzY3eMj6Xy8X5EQVn5UaB")
@@ -27,6 +28,8 @@ DEPEG_PRECISION = 1_000_000
 
 _POOL_DISCRIMINATOR = bytes.fromhex("f19a6d0411b16dbc")
 _A_MINT, _B_MINT = 40, 72
+_ALLOCATED_POOL_BYTES = 944
+POOL_SHAPE = PoolShape(_ALLOCATED_POOL_BYTES, (_A_MINT, _B_MINT))
 _A_VAULT, _B_VAULT = 104, 136
 _A_VAULT_LP, _B_VAULT_LP = 168, 200
 _ENABLED = 233

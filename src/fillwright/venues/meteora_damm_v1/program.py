@@ -20,6 +20,9 @@ class MeteoraDammV1:
     label = "Meteora DAMM v1"
     dex = "meteora"
     program_id = layout.PROGRAM_ID
+    pool_type = DammV1Pool
+    pool_shape = layout.POOL_SHAPE
+    swap_compute_units = 200_000
 
     def recognises(self, account: Account) -> bool:
         return layout.recognises(account)

@@ -18,6 +18,7 @@ from fillwright.venues.meteora_damm_v2.dynamic_fee import DynamicFee
 from fillwright.venues.meteora_damm_v2.rate_limiter import RateLimiter
 from fillwright.venues.meteora_damm_v2.schedulers import MarketCapScheduler, TimeScheduler
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.venue import PoolShape
 
 VENUE = "meteora_damm_v2"
 PROGRAM_ID = Address("cpamdpZCGKUy5JxQXB4dcpGPiikHawvSWAd6mEn1sGG")
@@ -39,6 +40,7 @@ _DYNAMIC_FEE_U128_AT = 88  # bin step, reference, volatility, volatility referen
 _FIRST_SQRT_PRICE_AT = 152
 _MINT_A_AT = 168
 _MINT_B_AT = 200
+POOL_SHAPE = PoolShape(POOL_BYTES, (_MINT_A_AT, _MINT_B_AT))
 _VAULT_A_AT = 232
 _VAULT_B_AT = 264
 _LIQUIDITY_AT = 360

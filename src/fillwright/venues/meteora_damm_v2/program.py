@@ -16,6 +16,7 @@ from fillwright.venues.meteora_damm_v2.checked import divisor
 from fillwright.venues.meteora_damm_v2.instructions import EXCEEDED_SLIPPAGE, swap_instruction
 from fillwright.venues.meteora_damm_v2.layout import (
     COMPOUNDING,
+    POOL_SHAPE,
     PROGRAM_ID,
     VENUE,
     DammV2Pool,
@@ -37,6 +38,9 @@ class MeteoraDammV2:
     label = "Meteora DAMM v2"
     dex = "meteora"
     program_id = PROGRAM_ID
+    pool_type = DammV2Pool
+    pool_shape = POOL_SHAPE
+    swap_compute_units = 80_000
 
     def recognises(self, account: Account) -> bool:
         return is_pool(account)

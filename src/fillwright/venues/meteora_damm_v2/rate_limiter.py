@@ -22,7 +22,7 @@ FEE_DENOMINATOR = 1_000_000_000
 BPS_TO_NUMERATOR = FEE_DENOMINATOR // 10_000
 
 
-class RateLimiter(msgspec.Struct, frozen=True):
+class RateLimiter(msgspec.Struct, frozen=True, tag=True):
     """Fee numerators are over 10⁹; `duration` is in slots or seconds, as the pool's activation point."""
 
     cliff: int

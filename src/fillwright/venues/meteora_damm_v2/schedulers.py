@@ -18,7 +18,7 @@ _BPS = 10_000
 _ONE_Q64 = 1 << 64
 
 
-class TimeScheduler(msgspec.Struct, frozen=True):
+class TimeScheduler(msgspec.Struct, frozen=True, tag=True):
     """Falls once every `period` slots or seconds, at most `periods` times. `period` 0 is a constant fee."""
 
     cliff: int
@@ -28,7 +28,7 @@ class TimeScheduler(msgspec.Struct, frozen=True):
     exponential: bool
 
 
-class MarketCapScheduler(msgspec.Struct, frozen=True):
+class MarketCapScheduler(msgspec.Struct, frozen=True, tag=True):
     """Falls once for every `sqrt_price_step_bps` that √price has gained, until `duration` after activation."""
 
     cliff: int

@@ -25,6 +25,7 @@ from fillwright.venues.meteora_dlmm.bitmap import (
 )
 from fillwright.venues.meteora_dlmm.price_math import BPS
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.venue import PoolShape
 
 POOL_DISCRIMINATOR = bytes([33, 11, 49, 98, 181, 101, 177, 13])
 ARRAY_DISCRIMINATOR = bytes([92, 142, 92, 220, 5, 148, 70, 181])
@@ -46,6 +47,7 @@ _STATE = struct.Struct("<BiHB3xB")
 _STATE_AT = 75
 _MINT_X_AT = 88
 _MINT_Y_AT = 120
+POOL_SHAPE = PoolShape(POOL_BYTES, (_MINT_X_AT, _MINT_Y_AT))
 _RESERVE_X_AT = 152
 _RESERVE_Y_AT = 184
 _REWARD_MINTS_AT = (264, 408)

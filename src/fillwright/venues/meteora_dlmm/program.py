@@ -25,6 +25,9 @@ class MeteoraDlmm:
     label = "Meteora DLMM"
     dex = "meteora"
     program_id = PROGRAM_ID
+    pool_type = DlmmPool
+    pool_shape = layout.POOL_SHAPE
+    swap_compute_units = 250_000
 
     def recognises(self, account: Account) -> bool:
         """Whether `account` is an LbPair of this program."""

@@ -11,6 +11,7 @@ import msgspec
 from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.token_program import TOKEN_PROGRAM, decode_balance, pubkey_at
+from fillwright.venues.venue import PoolShape
 
 PROGRAM_ID = Address("675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8")
 VENUE_ID = "raydium_amm_v4"
@@ -25,6 +26,7 @@ _NEED_TAKE_PNL = (192, 200)
 _POOL_OPEN_TIME = 224
 _VAULTS = (336, 368)
 _MINTS = (400, 432)
+POOL_SHAPE = PoolShape(AMM_INFO_BYTES, _MINTS)
 _MARKET = 528
 _MARKET_PROGRAM = 560
 _TARGET_ORDERS = 592

@@ -24,6 +24,9 @@ class RaydiumAmmV4:
     label = "Raydium AMM v4"
     dex = "raydium"
     program_id = layout.PROGRAM_ID
+    pool_type = AmmV4Pool
+    pool_shape = layout.POOL_SHAPE
+    swap_compute_units = 60_000
 
     def __init__(self, form: SwapForm = SwapForm.MARKET) -> None:
         self._form = form

@@ -19,9 +19,9 @@ from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from fillwright.venues.venue import SwapAccounts
 
 MEMO_PROGRAM = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
-MAX_TICK_ARRAYS = 6
-"""Arrays named in one instruction unless the swap itself needs more: a transaction of one leg stays well below
-1,232 bytes, and the price can move on while it is on its way."""
+MAX_TICK_ARRAYS = 9
+"""Arrays named in one instruction unless its caller wants fewer or the swap itself needs more: the price can move
+on while it is on its way."""
 
 _SWAP = bytes((248, 198, 158, 145, 225, 117, 135, 200))
 _SWAP_V2 = bytes((43, 4, 237, 11, 26, 201, 30, 98))

@@ -27,6 +27,7 @@ from fillwright.venues.raydium_clmm.tick_arrays import (
 )
 from fillwright.venues.raydium_clmm.tick_math import MAX_SQRT_PRICE, MAX_TICK, MIN_SQRT_PRICE, MIN_TICK, U128_MAX
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.venue import PoolShape
 
 VENUE_ID = "raydium_clmm"
 FEE_DENOMINATOR = 1_000_000
@@ -43,6 +44,7 @@ _POOL_BYTES = 1544
 _CONFIG_AT = 9
 _MINT_0_AT = 73
 _MINT_1_AT = 105
+POOL_SHAPE = PoolShape(_POOL_BYTES, (_MINT_0_AT, _MINT_1_AT))
 _VAULT_0_AT = 137
 _VAULT_1_AT = 169
 _OBSERVATION_AT = 201

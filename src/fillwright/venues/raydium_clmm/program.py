@@ -27,6 +27,9 @@ class RaydiumClmm:
     label = "Raydium CLMM"
     dex = "raydium"
     program_id = PROGRAM_ID
+    pool_type = ClmmPool
+    pool_shape = layout.POOL_SHAPE
+    swap_compute_units = 200_000
 
     def recognises(self, account: Account) -> bool:
         """Whether `account` is a CLMM pool: owner, size, discriminator."""
@@ -70,7 +73,7 @@ class RaydiumClmm:
         Raises QuoteRefused `not_in_pool`, `missing_account`.
         """
         side = quote.side_of(pool, swap.input_mint, clock)
-        arrays = instructions.MAX_TICK_ARRAYS
+        arrays = instructions.MAX_TICK_ARRAYS if accounts.arrays is None else accounts.arrays
         try:
             _, after = quote.apply(pool, swap, clock)
             arrays = max(arrays, instructions.arrays_crossed(pool, side.zero_for_one, after.tick))

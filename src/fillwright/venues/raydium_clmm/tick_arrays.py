@@ -8,7 +8,7 @@ by the ticks it spans. Rules: raydium-clmm `states/{tick_array,tickarray_bitmap_
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from struct import Struct
 
 import msgspec
@@ -65,16 +65,26 @@ class TickArray(msgspec.Struct, frozen=True):
     stuck: tuple[int, ...] = ()
 
 
-class Bitmap(msgspec.Struct, frozen=True):
-    """Which tick arrays are initialised. `bits` has array number n at bit n - `lowest`.
+class Bitmap(msgspec.Struct, frozen=True, dict=True):
+    """Which tick arrays are initialised. `packed` holds `bits`, little-endian, without zeros at its end.
 
     `lowest` .. `highest` is the known range: the pool's own bitmap alone, or with the extension all there are.
     """
 
-    bits: int
+    packed: bytes
     lowest: int
     highest: int
     complete: bool
+
+    @classmethod
+    def of(cls, bits: int, lowest: int, highest: int, *, complete: bool) -> Bitmap:
+        # Bytes, as this many bits are more digits than Python reads or writes as decimal text.
+        return cls(bits.to_bytes(-(-bits.bit_length() // 8), "little"), lowest, highest, complete)
+
+    @cached_property
+    def bits(self) -> int:
+        """Array number n at bit n - `lowest`."""
+        return int.from_bytes(self.packed, "little")
 
     def covers(self, number: int) -> bool:
         """Whether it is known if array `number` is initialised."""
@@ -133,7 +143,7 @@ def read_bitmap(own: bytes, tick_spacing: int, pool: bytes, extension: Account |
     # From this spacing on the pool's own bitmap covers every tick (`tick_array_start_index_range`).
     complete = ARRAYS_PER_BITMAP * TICKS_PER_ARRAY * tick_spacing > MAX_TICK
     if complete or extension is None:
-        return Bitmap(bits, -ARRAYS_PER_BITMAP, ARRAYS_PER_BITMAP - 1, complete)
+        return Bitmap.of(bits, -ARRAYS_PER_BITMAP, ARRAYS_PER_BITMAP - 1, complete=complete)
     data = extension.data
     if (
         extension.owner != PROGRAM_ID
@@ -149,7 +159,7 @@ def read_bitmap(own: bytes, tick_spacing: int, pool: bytes, extension: Account |
     arrays_beyond = _EXTENSION_BITMAPS * ARRAYS_PER_BITMAP
     bits = below | bits << arrays_beyond | above << arrays_beyond + 2 * ARRAYS_PER_BITMAP
     outermost = arrays_beyond + ARRAYS_PER_BITMAP
-    return Bitmap(bits, -outermost, outermost - 1, complete=True)
+    return Bitmap.of(bits, -outermost, outermost - 1, complete=True)
 
 
 def read_array(

@@ -12,6 +12,7 @@ from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.raydium_cpmm.curve import FEE_DENOMINATOR
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.venue import PoolShape
 
 PROGRAM_ID = Address("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
 VENUE_ID = "raydium_cpmm"
@@ -21,6 +22,7 @@ POOL_BYTES = 637
 _CONFIG = 8
 _VAULTS = (72, 104)
 _MINTS = (168, 200)
+POOL_SHAPE = PoolShape(POOL_BYTES, _MINTS)
 _PROGRAMS = (232, 264)
 _OBSERVATION = 296
 _STATUS = 329

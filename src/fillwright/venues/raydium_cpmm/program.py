@@ -21,6 +21,9 @@ class RaydiumCpmm:
     label = "Raydium CPMM"
     dex = "raydium"
     program_id = layout.PROGRAM_ID
+    pool_type = CpmmPool
+    pool_shape = layout.POOL_SHAPE
+    swap_compute_units = 80_000
 
     def recognises(self, account: Account) -> bool:
         return layout.is_pool(account)
