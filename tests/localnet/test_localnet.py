@@ -15,9 +15,9 @@ from solders.transaction import VersionedTransaction
 from tests.chain.world import LocalWorld, engine, programs_for, skip_without
 from tests.venues.raydium_data import OWN
 
-from fillwright.chain.dump import dump_pool, dump_program
 from fillwright.chain.endpoint import RpcEndpoint
 from fillwright.chain.rpc import Rpc
+from fillwright.chain.snapshot import Reader, fetch_pool, fetch_program, write_pool
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Address
 from fillwright.domain.errors import ChainError, ConfigError, InvalidInput
@@ -198,16 +198,18 @@ def test_what_is_dumped_from_a_node_loads_again(tmp_path: Path) -> None:
         (address,) = world.held
         (program,) = programs_for("raydium_cpmm")
         async with engine(world) as running:
-            assert await dump_pool(running.rpc, address, tmp_path / "pool") >= 5
+            reader = Reader(running.rpc, SystemClock())
+            dump = await fetch_pool(reader, address)
+            assert len(dump.accounts) >= 5
+            write_pool(tmp_path, dump)
             loaded = load_pools(tmp_path)
             assert loaded.pools == {address: world.pool(address)}
             assert loaded.clock is not None
             assert loaded.clock.slot == world.local.slot
             with pytest.raises(InvalidInput):
-                await dump_pool(running.rpc, Address(str(OTHER)), tmp_path / "other")
+                await fetch_pool(reader, Address(str(OTHER)))
             with pytest.raises(InvalidInput):
-                await dump_program(running.rpc, str(Pubkey.default()), tmp_path)
-            path = await dump_program(running.rpc, program, tmp_path)
-            assert path.read_bytes().startswith(b"\x7fELF")
+                await fetch_program(reader, str(Pubkey.default()))
+            assert (await fetch_program(reader, program)).startswith(b"\x7fELF")
 
     asyncio.run(run())

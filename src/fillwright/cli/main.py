@@ -14,6 +14,7 @@ import typer
 from fillwright import __version__
 from fillwright.cli import db, processes, venues
 from fillwright.cli import settings as settings_command
+from fillwright.cli import snapshot as snapshot_command
 from fillwright.cli.bench import bench
 from fillwright.cli.output import console, emit, fail, is_pretty
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
 app.command()(bench)
+app.command()(snapshot_command.snapshot)
 for _process in (processes.api, processes.worker, processes.paper):
     app.command()(_process)
 app.command("config")(settings_command.show)
