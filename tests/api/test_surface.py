@@ -128,7 +128,7 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/health/live"),
                 ("get", "/health/ready"),
             }
-            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 13
+            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 14
             request = found["components"]["schemas"]["OrderRequest"]
             assert request["additionalProperties"] is False
             assert '"null"' not in str(request)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fillwright import __version__
-from fillwright.cli import db, processes, venues
+from fillwright.cli import db, processes, signer, venues
 from fillwright.cli import settings as settings_command
-from fillwright.cli import snapshot as snapshot_command
 from fillwright.cli.bench import bench
+from fillwright.cli.localnet import localnet
 from fillwright.cli.output import console, emit, fail, is_pretty
+from fillwright.cli.snapshot import snapshot as snapshot_command
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ app = typer.Typer(
 )
 app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
+app.add_typer(signer.app, name="signer")
 app.command()(bench)
-app.command()(snapshot_command.snapshot)
+app.command()(localnet)
+app.command()(snapshot_command)
 for _process in (processes.api, processes.worker, processes.paper):
     app.command()(_process)
 app.command("config")(settings_command.show)
