@@ -17,14 +17,14 @@ from tests.venues.raydium_data import OWN
 
 from fillwright.chain.endpoint import RpcEndpoint
 from fillwright.chain.rpc import Rpc
-from fillwright.chain.snapshot import Reader, fetch_pool, fetch_program, write_pool
+from fillwright.chain.snapshot import Reader, fetch_pool, fetch_program, write_pool, write_program
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Address
 from fillwright.domain.errors import ChainError, ConfigError, InvalidInput
 from fillwright.localnet.chain import BLOCKHASH_LIFE, LocalChain, Rejected
 from fillwright.localnet.commands import LocalnetOptions, build_chain
 from fillwright.localnet.faults import Faults
-from fillwright.localnet.load import load_program, parse_program
+from fillwright.localnet.load import load_program, parse_program, programs_of
 from fillwright.localnet.methods import Methods, RpcFault
 from fillwright.localnet.server import LocalNode
 from fillwright.market.pools import load_pools
@@ -175,7 +175,10 @@ def test_programs_are_given_as_id_and_file(tmp_path: Path) -> None:
     path = tmp_path / "p.so"
     with pytest.raises(ConfigError):
         load_program(chain(), str(OTHER), path)
+    with pytest.raises(ConfigError):
+        programs_of(str(tmp_path))
     path.write_bytes(b"not an ELF file")
+    assert programs_of(str(tmp_path)) == [("p", path)]
     with pytest.raises(ConfigError, match="ELF"):
         load_program(chain(), str(OTHER), path)
 
@@ -208,8 +211,12 @@ def test_what_is_dumped_from_a_node_loads_again(tmp_path: Path) -> None:
             assert loaded.clock.slot == world.local.slot
             with pytest.raises(InvalidInput):
                 await fetch_pool(reader, Address(str(OTHER)))
+            for each in (program, *dump.programs):
+                write_program(tmp_path, each, await fetch_program(reader, each))
             with pytest.raises(InvalidInput):
                 await fetch_program(reader, str(Pubkey.default()))
-            assert (await fetch_program(reader, program)).startswith(b"\x7fELF")
+        again, pools = build_chain(LocalnetOptions(programs=(str(tmp_path),), accounts=(tmp_path,)))
+        assert list(pools) == [address]
+        assert again.account(program) is not None
 
     asyncio.run(run())
