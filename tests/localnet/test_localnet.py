@@ -15,16 +15,16 @@ from solders.transaction import VersionedTransaction
 from tests.chain.world import LocalWorld, engine, programs_for, skip_without
 from tests.venues.raydium_data import OWN
 
-from fillwright.chain.dump import dump_pool, dump_program
 from fillwright.chain.endpoint import RpcEndpoint
 from fillwright.chain.rpc import Rpc
+from fillwright.chain.snapshot import Reader, fetch_pool, fetch_program, write_pool, write_program
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Address
 from fillwright.domain.errors import ChainError, ConfigError, InvalidInput
 from fillwright.localnet.chain import BLOCKHASH_LIFE, LocalChain, Rejected
 from fillwright.localnet.commands import LocalnetOptions, build_chain
 from fillwright.localnet.faults import Faults
-from fillwright.localnet.load import load_program, parse_program
+from fillwright.localnet.load import load_program, parse_program, programs_of
 from fillwright.localnet.methods import Methods, RpcFault
 from fillwright.localnet.server import LocalNode
 from fillwright.market.pools import load_pools
@@ -175,7 +175,10 @@ def test_programs_are_given_as_id_and_file(tmp_path: Path) -> None:
     path = tmp_path / "p.so"
     with pytest.raises(ConfigError):
         load_program(chain(), str(OTHER), path)
+    with pytest.raises(ConfigError):
+        programs_of(str(tmp_path))
     path.write_bytes(b"not an ELF file")
+    assert programs_of(str(tmp_path)) == [("p", path)]
     with pytest.raises(ConfigError, match="ELF"):
         load_program(chain(), str(OTHER), path)
 
@@ -198,16 +201,22 @@ def test_what_is_dumped_from_a_node_loads_again(tmp_path: Path) -> None:
         (address,) = world.held
         (program,) = programs_for("raydium_cpmm")
         async with engine(world) as running:
-            assert await dump_pool(running.rpc, address, tmp_path / "pool") >= 5
+            reader = Reader(running.rpc, SystemClock())
+            dump = await fetch_pool(reader, address)
+            assert len(dump.accounts) >= 5
+            write_pool(tmp_path, dump)
             loaded = load_pools(tmp_path)
             assert loaded.pools == {address: world.pool(address)}
             assert loaded.clock is not None
             assert loaded.clock.slot == world.local.slot
             with pytest.raises(InvalidInput):
-                await dump_pool(running.rpc, Address(str(OTHER)), tmp_path / "other")
+                await fetch_pool(reader, Address(str(OTHER)))
+            for each in (program, *dump.programs):
+                write_program(tmp_path, each, await fetch_program(reader, each))
             with pytest.raises(InvalidInput):
-                await dump_program(running.rpc, str(Pubkey.default()), tmp_path)
-            path = await dump_program(running.rpc, program, tmp_path)
-            assert path.read_bytes().startswith(b"\x7fELF")
+                await fetch_program(reader, str(Pubkey.default()))
+        again, pools = build_chain(LocalnetOptions(programs=(str(tmp_path),), accounts=(tmp_path,)))
+        assert list(pools) == [address]
+        assert again.account(program) is not None
 
     asyncio.run(run())

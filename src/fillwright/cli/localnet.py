@@ -13,7 +13,10 @@ from fillwright.domain.errors import InvalidInput
 
 
 def localnet(
-    program: Annotated[list[str] | None, typer.Option("--program", help="ID=FILE: a program's binary; repeat.")] = None,
+    program: Annotated[
+        list[str] | None,
+        typer.Option("--program", help="ID=FILE: a program's binary, or a folder of <program id>.so; repeat."),
+    ] = None,
     accounts: Annotated[list[Path] | None, typer.Option(help="Folder of account dumps; repeat.")] = None,
     wallet: Annotated[list[str] | None, typer.Option(help="An address to fund; repeat.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65534, help="Of HTTP and WebSocket alike.")] = 8899,

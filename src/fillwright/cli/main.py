@@ -17,6 +17,7 @@ from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.localnet import localnet
 from fillwright.cli.output import console, emit, fail, is_pretty
+from fillwright.cli.snapshot import snapshot as snapshot_command
 from fillwright.domain.errors import Conflict, FillwrightError, NotFound
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(signer.app, name="signer")
 app.command()(bench)
 app.command()(localnet)
+app.command()(snapshot_command)
 for _process in (processes.api, processes.worker, processes.paper):
     app.command()(_process)
 app.command("config")(settings_command.show)

@@ -13,7 +13,7 @@ from fillwright.domain.accounts import Address
 from fillwright.localnet.chain import LocalChain
 from fillwright.localnet.competitor import Competitor
 from fillwright.localnet.faults import Faults
-from fillwright.localnet.load import fund, load_accounts, load_program, parse_program
+from fillwright.localnet.load import fund, load_accounts, load_program, programs_of
 from fillwright.localnet.server import LocalNode
 from fillwright.market.dumps import by_folder
 from fillwright.venues.registry import venue_of
@@ -22,8 +22,8 @@ DEFAULT_PORT = 8899
 
 
 class LocalnetOptions(msgspec.Struct, frozen=True):
-    """`programs`: `ID=FILE` each. `accounts`: folders of dumps. `wallets`: funded with `lamports` and, of every mint
-    that the dumps hold, `token_units`. `start_time_s` 0: the machine's time."""
+    """`programs`: `ID=FILE` each, or folders of `<program id>.so`. `accounts`: folders of dumps. `wallets`: funded
+    with `lamports` and, of every mint that the dumps hold, `token_units`. `start_time_s` 0: the machine's time."""
 
     programs: Sequence[str] = ()
     accounts: Sequence[Path] = ()
@@ -49,7 +49,8 @@ def build_chain(options: LocalnetOptions) -> tuple[LocalChain, Mapping[Address, 
         start_time_s=options.start_time_s,
     )
     for text in options.programs:
-        load_program(chain, *parse_program(text))
+        for program_id, path in programs_of(text):
+            load_program(chain, program_id, path)
     pools: dict[Address, Sequence[Address]] = {}
     for root in options.accounts:
         for accounts in by_folder(root).values():

@@ -39,8 +39,19 @@ def parse_program(text: str) -> tuple[str, Path]:
     """`ID=FILE` as given on the command line. Raises ConfigError."""
     program_id, separator, file = text.partition("=")
     if not separator or not file:
-        raise ConfigError(f"--program {text}: expected ID=FILE")
+        raise ConfigError(f"--program {text}: expected ID=FILE, or a folder of <program id>.so")
     return program_id, Path(file)
+
+
+def programs_of(text: str) -> list[tuple[str, Path]]:
+    """One program as `ID=FILE`, or a folder's `<program id>.so` files. Raises ConfigError."""
+    folder = Path(text)
+    if "=" in text or not folder.is_dir():
+        return [parse_program(text)]
+    found = [(path.stem, path) for path in sorted(folder.glob("*.so"))]
+    if not found:
+        raise ConfigError(f"--program {text}: a folder without any <program id>.so")
+    return found
 
 
 def load_accounts(chain: LocalChain, accounts: Accounts) -> None:

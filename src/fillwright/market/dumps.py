@@ -8,6 +8,7 @@ them apart.
 from __future__ import annotations
 
 import binascii
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,9 @@ from fillwright.domain.accounts import Account, Address
 from fillwright.domain.errors import InvalidInput
 
 MAX_DUMP_FILES = 100_000
+META_FILE = "meta.json"
+TEMPORARY_PREFIX = ".fillwright-"
+"""Folders that begin like this hold what is not whole yet: readers leave them out."""
 
 
 class _DumpAccount(msgspec.Struct):
@@ -47,16 +51,22 @@ def read_account(path: Path) -> tuple[Address, Account]:
     return Address(pubkey), Account(Address(owner), data, dump.account.lamports)
 
 
-def by_folder(root: Path) -> dict[Path, dict[Address, Account]]:
-    """Every folder at or below `root` that holds dumps, with its accounts. `meta.json` files are not dumps."""
+def dump_files(root: Path) -> Iterator[Path]:
+    """Every file at or below `root` that should be an account dump, by path. Raises InvalidInput."""
     if not root.is_dir():
         raise InvalidInput("dump_invalid", f"{root}: no such folder")
-    folders: dict[Path, dict[Address, Account]] = {}
     for count, path in enumerate(sorted(root.rglob("*.json"))):
         if count >= MAX_DUMP_FILES:
             raise InvalidInput("dump_invalid", f"{root}: more than {MAX_DUMP_FILES} files")
-        if path.name == "meta.json":
-            continue
+        unfinished = any(part.startswith(TEMPORARY_PREFIX) for part in path.relative_to(root).parts)
+        if path.name != META_FILE and not unfinished:
+            yield path
+
+
+def by_folder(root: Path) -> dict[Path, dict[Address, Account]]:
+    """Every folder at or below `root` that holds dumps, with its accounts. `meta.json` files are not dumps."""
+    folders: dict[Path, dict[Address, Account]] = {}
+    for path in dump_files(root):
         address, account = read_account(path)
         folders.setdefault(path.parent, {})[address] = account
     return folders

@@ -16,13 +16,12 @@ import msgspec
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock
 from fillwright.domain.errors import InvalidInput, PoolRefused, Refusal
 from fillwright.domain.tokens import Token
-from fillwright.market.dumps import MAX_DUMP_FILES, read_account
+from fillwright.market.dumps import META_FILE, dump_files, read_account
 from fillwright.market.snapshot import Unpriced
 from fillwright.venues.registry import VENUES, venue_of
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from fillwright.venues.venue import AnyVenue, Pool
 
-META_FILE = "meta.json"
 SLOTS_PER_EPOCH = 432_000
 
 
@@ -134,14 +133,8 @@ def load_pools(root: Path) -> LoadedPools:
 
 def _folders(root: Path, unpriced: dict[Address, Unpriced]) -> Iterator[_Folder]:
     """Folders that hold dumps, by path, with the clock of their own or their parent's `meta.json`."""
-    if not root.is_dir():
-        raise InvalidInput("dump_invalid", f"{root}: no such folder")
     held: dict[Path, dict[Address, Account]] = {}
-    for count, path in enumerate(sorted(root.rglob("*.json"))):
-        if count >= MAX_DUMP_FILES:
-            raise InvalidInput("dump_invalid", f"{root}: more than {MAX_DUMP_FILES} files")
-        if path.name == META_FILE:
-            continue
+    for path in dump_files(root):
         try:
             address, account = read_account(path)
         except InvalidInput as error:
