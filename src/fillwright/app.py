@@ -49,7 +49,7 @@ class Engine:
 
     def __init__(
         self, *, settings: Settings, store: Store, bus: Bus, clock: Clock, market: MarketFeed, intake: Intake,
-        worker: Worker, server: Server,
+        worker: Worker, server: Server, notes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.settings = settings
         self.store = store
@@ -59,6 +59,7 @@ class Engine:
         self.intake = intake
         self.worker = worker
         self.server = server
+        self.notes = notes
 
     @property
     def url(self) -> str:
@@ -132,7 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
         await worker.start()
         engine = Engine(
             settings=settings, store=store, bus=bus, clock=clock, market=market, intake=intake, worker=worker,
-            server=server,
+            server=server, notes=loaded.notes if loaded is not None else (),
         )  # fmt: skip
         observe.engine_started(mode=settings.mode, address=server.url)
         try:
@@ -184,6 +185,7 @@ def _market_lines(engine: Engine) -> list[str]:
     """What can be traded, and every account that can't, with its reason."""
     snapshot = engine.market.current()
     lines = [f"mode {engine.settings.mode}: {len(snapshot.pools)} pools in {len(snapshot.by_pair)} pairs"]
+    lines += engine.notes[:MAX_LISTED_UNPRICED]
     for account in snapshot.unpriced[:MAX_LISTED_UNPRICED]:
         venue = account.venue or "unknown venue"
         lines.append(f"not priced: {account.address} ({venue}): {account.reason}: {account.detail}")

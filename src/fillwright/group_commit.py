@@ -99,7 +99,8 @@ class Pace:
 
 class GroupCommit:
     """`after_batch` runs on the event loop after each durable flush, before its futures resolve, with the
-    results of the operations that succeeded. What `connect` returns is used by two threads, one at a time
+    results of the operations that succeeded; `on_flush` is told how many operations a flush held, and how many
+    seconds it took. What `connect` returns is used by two threads, one at a time
     (`check_same_thread=False`), in autocommit mode (`isolation_level=None`)."""
 
     def __init__(
@@ -108,10 +109,13 @@ class GroupCommit:
         *,
         name: str,
         after_batch: Callable[[list[Any]], None] | None = None,
+        on_flush: Callable[[int, float], None] | None = None,
         hooks: Hooks | None = None,
     ) -> None:
         self._connect = connect
         self._after_batch = after_batch
+        self._on_flush = on_flush
+        self._started_s = 0.0
         self._hooks: Hooks = hooks or _NoHooks()
         self._name = name
         self._pending: deque[_Item] = deque()
@@ -180,6 +184,7 @@ class GroupCommit:
             return
         batch = [self._pending.popleft() for _ in range(min(len(self._pending), MAX_BATCH))]
         self._flushing = True
+        self._started_s = time.perf_counter()
         try:
             outcomes = self._together(connection, batch)
         except Exception as error:  # noqa: BLE001 - each operation is told its own failure
@@ -221,6 +226,8 @@ class GroupCommit:
 
     def _finish(self, outcomes: list[_Outcome]) -> None:
         self._flushing = False
+        if self._on_flush is not None:
+            self._on_flush(len(outcomes), time.perf_counter() - self._started_s)
         self._deliver(outcomes)
         if self._pending and self._loop is not None:
             self._scheduled = True

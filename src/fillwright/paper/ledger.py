@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import os
 import pickle
 import sqlite3
 from collections.abc import Iterator
@@ -127,6 +128,7 @@ def lock(path: Path) -> IO[bytes]:
 def connect(path: Path) -> sqlite3.Connection:
     """A writing connection; the schema is made where there is none. Raises ConfigError, StoreError."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")

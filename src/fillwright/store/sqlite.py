@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fillwright import observe
 from fillwright.domain.errors import StoreError, Unavailable
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
 from fillwright.group_commit import GroupCommit
@@ -39,7 +40,13 @@ class SqliteStore:
         self._clock = clock
         self._lock = FileLock(path)
         self._writer = Writer()
-        self._commits = GroupCommit(self._connect, name="store-writer", after_batch=self._announce, hooks=self._writer)
+        self._commits = GroupCommit(
+            self._connect,
+            name="store-writer",
+            after_batch=self._announce,
+            on_flush=lambda operations, seconds: observe.store_flush(operations=operations, seconds=seconds),
+            hooks=self._writer,
+        )
         self._readers = Readers(lambda: connect_reader(path), size=readers, name="store-reader")
         self._on_commit: CommitListener | None = None
         self._fresh: dict[str, Order] = {}
