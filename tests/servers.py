@@ -267,7 +267,12 @@ def _reachable(programs: Path, folder: Path, user: str | None) -> Path:
     ) if all(path.stat().st_mode & 0o001 for path in programs.parents) else None  # fmt: skip
     if test is not None and test.returncode == 0:
         return programs
-    copy = folder / "programs"
+    # A wheel keeps its libraries in a folder beside the package, found by their relative place.
+    package = programs.parent.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    copy = folder / package.name / programs.parent.name
     shutil.copytree(programs.parent, copy, symlinks=True)
     return copy / programs.name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,9 @@ from fillwright.bus.redis import RedisBus
 from servers import RedisServer
 
 pytestmark = pytest.mark.anyio
+
+PREFIX = f"fillwright-test-{os.getpid()}"
+"""One server may serve several test processes."""
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def redis() -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[RedisBus]:
-    bus = RedisBus(url)
+    bus = RedisBus(url, prefix=PREFIX)
     await bus.open()
     try:
         await until_connected(bus)

@@ -13,7 +13,7 @@ import pytest
 
 from chain.conformance import ChainConformance, Harness
 from fillwright.clock import SystemClock
-from fillwright.domain.errors import ChainError, ConfigError, Unavailable
+from fillwright.domain.errors import AlreadyProcessed, ChainError, ConfigError, Unavailable
 from fillwright.domain.transactions import Commitment
 from fillwright.paper import remote
 from fillwright.paper.link import World, parse_address
@@ -81,6 +81,23 @@ class TestRemoteChain(ChainConformance):
 
                 yield world, pass_blocks
                 world.chain = near
+
+    def test_bytes_sent_twice_before_they_land_land_once(self, tmp_path: Path) -> None:
+        """Both at the same time: after the first one's answer they may have landed already."""
+
+        async def test(harness: Harness, _: object) -> None:
+            signed = await harness.signer.sign(
+                await harness.chain.build(harness.plan(marker=False), await harness.chain.latest_blockhash())
+            )
+            await asyncio.gather(harness.chain.send(signed.raw), harness.chain.send(signed.raw))
+            await harness.chain.wait_for_news(signed.signature, 60)
+            landed = await harness.chain.transaction(signed.signature)
+            assert landed is not None
+            assert landed.revert == ""
+            with pytest.raises(AlreadyProcessed):
+                await harness.chain.send(signed.raw)
+
+        self.run(tmp_path, test)
 
 
 def run(work: Awaitable[None]) -> None:

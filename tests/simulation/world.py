@@ -56,8 +56,7 @@ class _Bus:
 
     def publish(self, events: object) -> None: ...
 
-    def subscribe(self, capacity: int = 10_000) -> None:
-        raise NotImplementedError
+    def subscribe(self, capacity: int = 10_000) -> None: ...
 
 
 class World:

@@ -33,6 +33,7 @@ SILENCE_S = 3.0
 """Without even our own beat for so long, the connection is taken for dead."""
 AWAY_SWEEP_S = 0.5
 RETRY_S = 0.25
+MAX_CANCELS = 20
 TIMEOUT_S = 2.0
 
 _ID_BYTES = 8
@@ -57,6 +58,7 @@ class RedisBus:
         self._ring_waits = False
         self._hole_timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
         self.connected = False
 
     async def open(self) -> None:
@@ -69,9 +71,15 @@ class RedisBus:
 
     async def close(self) -> None:
         """End every subscription and every wait. What is unsent is dropped: the store has it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._closed = True
+        waiting = {task for task in self._tasks if not task.done()}
+        for _ in range(MAX_CANCELS):
+            if not waiting:
+                break
+            for task in waiting:
+                task.cancel()
+            # A timeout inside the client that expires at this moment swallows the cancellation.
+            _, waiting = await asyncio.wait(waiting, timeout=RETRY_S)
         if self._hole_timer is not None:
             self._hole_timer.cancel()
         await self._local.close()
@@ -118,7 +126,7 @@ class RedisBus:
     async def _keep_sending(self) -> None:
         """Send what is unsent, in order, as soon as Redis takes it."""
         async with _client(self._url) as redis:
-            while True:
+            while not self._closed:
                 await self._to_send.wait()
                 batch = [self._unsent.popleft() for _ in range(min(len(self._unsent), MAX_AT_ONCE))]
                 if not self._unsent:
@@ -142,7 +150,7 @@ class RedisBus:
 
     async def _keep_receiving(self) -> None:
         async with _client(self._url) as redis:
-            while True:
+            while not self._closed:
                 try:
                     async with redis.pubsub() as subscription:
                         await subscription.subscribe(self._bell, self._news)
@@ -190,7 +198,7 @@ class RedisBus:
     async def _beat(self) -> None:
         """Hear ourselves, and keep readers going while we do not."""
         elapsed_s = BEAT_S
-        while True:
+        while not self._closed:
             if elapsed_s >= BEAT_S:
                 elapsed_s = 0.0
                 self._send(self._bell, _BEAT)

@@ -26,6 +26,8 @@ from fillwright.venues.venue import Pool
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 _VERSION = 2
+MAX_PLAIN_BYTES = 8_192
+"""A record of a few pools is kept as it is: compressing it would take as long as the decision."""
 _LEVEL = 1
 
 
@@ -77,7 +79,8 @@ def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
         pools=tuple(_stored(side.pool) for _, side in sorted(field.pools().items())),
         x=field.x,
     )
-    return zlib.compress(_encoder.encode(kept), _LEVEL)
+    text = _encoder.encode(kept)
+    return text if len(text) <= MAX_PLAIN_BYTES else zlib.compress(text, _LEVEL)
 
 
 def replay(spec: OrderSpec, stored: bytes) -> Decision:
@@ -113,8 +116,10 @@ def _pool(stored: _Stored) -> Pool:
 
 def _read(stored: bytes) -> _Record:
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(stored, MAX_RECORD_BYTES)
+        text = stored
+        if not stored.startswith(b"{"):
+            unpacker = zlib.decompressobj()
+            text = unpacker.decompress(stored, MAX_RECORD_BYTES)
         kept = _decoder.decode(text)
     except (zlib.error, msgspec.MsgspecError) as error:
         raise _unreadable(str(error)) from error

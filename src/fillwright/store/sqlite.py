@@ -23,6 +23,8 @@ from fillwright.store.sqlite_readers import Readers
 from fillwright.store.sqlite_writer import NewOrder, Writer, Written
 
 READERS = 2
+MAX_FRESH = 10_000
+"""Orders that are remembered from their insertion to their first claim."""
 MAX_COUNTED = 10_000
 """Orders that one look at the statistics may count before the running totals are brought up to date."""
 
@@ -40,6 +42,7 @@ class SqliteStore:
         self._commits = GroupCommit(self._connect, name="store-writer", after_batch=self._announce, hooks=self._writer)
         self._readers = Readers(lambda: connect_reader(path), size=readers, name="store-reader")
         self._on_commit: CommitListener | None = None
+        self._fresh: dict[str, Order] = {}
 
     async def open(self, on_commit: CommitListener) -> None:
         """Raises ConfigError where another process has the file, or it can't be used."""
@@ -60,12 +63,15 @@ class SqliteStore:
 
     async def insert(self, order: Order, event: OrderEvent) -> Order:
         new = NewOrder(order, event)
+        self._remember(order)
         written = await self._commits.submit(lambda _: self._writer.insert(new))
         return order if type(written) is Written else written  # type: ignore[return-value]
 
     async def insert_many(self, items: Sequence[tuple[Order, OrderEvent]]) -> list[Order | Exception]:
         try:
             encoded = [NewOrder(order, event) for order, event in items]
+            for order, _ in items:
+                self._remember(order)
             written = await self._commits.submit(lambda _: self._writer.insert_many(encoded))
         except Unavailable:
             raise
@@ -102,7 +108,20 @@ class SqliteStore:
 
     async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
         rows = await self._commits.submit(lambda _: self._writer.claim(lease.epoch, now_ms, limit))
-        return [records.decode_order(*row) for row in rows]
+        return [self._claimed(row) for row in rows]
+
+    def _remember(self, order: Order) -> None:
+        """Most orders are claimed as they were inserted, moments later: they need not be read again."""
+        if len(self._fresh) >= MAX_FRESH:
+            del self._fresh[next(iter(self._fresh))]
+        self._fresh[order.id] = order
+
+    def _claimed(self, row: tuple[Any, ...]) -> Order:
+        order_id, status, version = row[:3]
+        fresh = self._fresh.pop(order_id, None)
+        if fresh is not None and fresh.version == version and fresh.status == status:
+            return fresh
+        return records.decode_order(*row)
 
     async def next_ready_ms(self) -> int | None:
         return await self._readers.run(sqlite_reads.next_ready_ms)

@@ -7,6 +7,7 @@ duplicate, no polling. What clients send is read by 000's socket only.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -301,7 +302,7 @@ class AskedFor(Conversation):
                 self.close(POLICY)
 
 
-class _OfPath(Conversation):
+class _OfPath(Conversation, ABC):
     """A socket whose path names its order."""
 
     @property
@@ -315,11 +316,13 @@ class _OfPath(Conversation):
         else:
             await self.follow(order, self.style(order))
 
+    @abstractmethod
     def style(self, order: Order) -> Style:
-        raise NotImplementedError
+        """How the order's dialect is spoken here."""
 
+    @abstractmethod
     def unknown(self) -> None:
-        raise NotImplementedError
+        """Say that there is no such order."""
 
 
 class Upgrade(_OfPath):
