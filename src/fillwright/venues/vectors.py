@@ -21,6 +21,8 @@ from fillwright.venues.venue import AnyVenue, FeeKind, Pool, Quote, Swap
 
 WALLET_UNITS = 2**62
 """What the recorded wallet held before an exact-out swap: one that costs more failed for want of funds."""
+INSUFFICIENT_FUNDS = frozenset({1, 40})
+"""Codes that say so: the token programs' and Raydium AMM v4's."""
 CURVE_VENUE = "raydium_cpmm"
 CURVE = "curve"
 _NO_CLOCK = ChainClock(0, 0, 0)
@@ -174,7 +176,7 @@ def _check(venue: AnyVenue, pool: Pool | None, case: Case, refusal: str) -> tupl
             return Verdict(Outcome.REFUSED_AS_EXPECTED, case), pool
         return Verdict(Outcome.MISMATCH, case, f"refused ({error}) but the program swapped"), pool
     got = f"in {quote.amount_in} out {quote.amount_out}"
-    if case.error is not None and quote.amount_in > WALLET_UNITS and case.mode is SwapMode.EXACT_OUT:
+    if _unpayable(case, quote):
         return Verdict(Outcome.REFUSED_AS_EXPECTED, case), pool
     if case.error is not None:
         return Verdict(Outcome.MISMATCH, case, f"quoted {got} but the program failed with {case.error}"), pool
@@ -191,6 +193,12 @@ def _check(venue: AnyVenue, pool: Pool | None, case: Case, refusal: str) -> tupl
         if fast != quote.amount_out:
             return Verdict(Outcome.MISMATCH, case, f"the fast quoter says out {fast}, `apply` {got}"), after
     return Verdict(Outcome.EQUAL, case), after
+
+
+def _unpayable(case: Case, quote: Quote) -> bool:
+    """Whether the recorded failure is the wallet's alone: it could not pay what the swap costs."""
+    code = case.error.get("code") if isinstance(case.error, dict) else None
+    return case.mode is SwapMode.EXACT_OUT and quote.amount_in > WALLET_UNITS and code in INSUFFICIENT_FUNDS
 
 
 def _fees(quote: Quote) -> VectorFees:
