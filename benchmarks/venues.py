@@ -98,8 +98,8 @@ def quote_times(sample: Sample, mint: Mint, amount: int) -> tuple[float, float, 
     return spent_us(partial(ask, amount)), spent_us(plain), scratch_us
 
 
-def quotes(venue: str, held: list[Sample]) -> Figure:
-    """One swap of a middling size: a thousandth of what the pool takes."""
+def quotes(venue: str, held: list[Sample], name: str = "quote", goal: float | None = None) -> Figure:
+    """One swap of a middling size: a thousandth of what the pool takes. Without `goal`, the venue's own."""
     found = []
     for sample, mint in directions(held):
         amount = max(reach(sample, mint) // 1_000, 1)
@@ -108,8 +108,9 @@ def quotes(venue: str, held: list[Sample]) -> Figure:
         except QuoteRefused:
             continue
     fast, plain, scratch = max(found)
-    goal = GOAL_CONSTANT_PRODUCT_US if venue in CONSTANT_PRODUCT else GOAL_STEPS_US if venue in STEPPED else None
-    return Figure("quote", fast, "µs", goal, baseline=f"plain `quote` {plain:.1f} µs, the first one {scratch:.1f} µs")
+    if goal is None:
+        goal = GOAL_CONSTANT_PRODUCT_US if venue in CONSTANT_PRODUCT else GOAL_STEPS_US if venue in STEPPED else None
+    return Figure(name, fast, "µs", goal, baseline=f"plain `quote` {plain:.1f} µs, the first one {scratch:.1f} µs")
 
 
 def depths(held: list[Sample]) -> list[Figure]:
@@ -185,6 +186,9 @@ def main() -> None:
     print(f"an empty call takes {overhead_us():.3f} µs; it is part of every figure")
     for venue, mine in held.items():
         figures = [quotes(venue, mine)]
+        products = [sample for sample in mine if getattr(sample.pool, "stable", mine) is None]
+        if products:
+            figures.append(quotes(venue, products, "quote, constant product", GOAL_CONSTANT_PRODUCT_US))
         if venue in STEPPED:
             deep = [many_ticks(mine[0])] if venue == "raydium_clmm" else mine
             figures += depths(deep)
