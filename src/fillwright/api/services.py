@@ -24,7 +24,7 @@ class Services(msgspec.Struct, frozen=True):
     """`wallet`: whose funds an order spends that names no wallet; on a real chain the signer's, and the only one.
 
     `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
-    do without for a while answers; it is told, but does not make the process unready.
+    do without for a while answers, or what is wrong with it; it is told, but does not make the process unready.
     """
 
     settings: Settings
@@ -35,7 +35,7 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     wallet: str
     worker: StatsProvider | None = None
-    parts: tuple[tuple[str, Callable[[], bool]], ...] = ()
+    parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
 
     @property
     def mode(self) -> str:

@@ -203,7 +203,7 @@ class SolanaChain:
             return
         drift = self._sentinel.observe(leg.pool, predicted=predicted, actual=actual, source="a simulation")
         if drift is not None:
-            observe.pool_quarantined(drift.pool, drift.detail)
+            observe.pool_quarantined(drift.pool, drift.detail, len(self._sentinel.quarantined))
 
     async def _is_unchanged(self, pool: Pool) -> bool:
         try:
