@@ -24,6 +24,7 @@ from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sende
 from fillwright.chain.signer.client import SocketSigner
 from fillwright.chain.solana import SolanaChain, Tip
 from fillwright.chain.stream import Stream
+from fillwright.chain.warm import RecentBlockhash
 from fillwright.config import Mode
 from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.errors import ConfigError
@@ -45,7 +46,8 @@ class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`endpoints` in order of preference; the first with a WebSocket is streamed from. `witness`: an independent
     provider that must agree before an attempt counts as absent. `bundles`, `relays`: further senders, which want the
-    `tip`. Pools: by address, by pair, or all of a mint."""
+    `tip`. Pools: by address, by pair, or all of a mint. `blockhash_life_s`: how old a blockhash may be that is held
+    ready for the next transaction; 0: asked for at each."""
 
     endpoints: tuple[RpcEndpoint, ...] = ()
     witness: RpcEndpoint | None = None
@@ -57,6 +59,7 @@ class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mints: tuple[Mint, ...] = ()
     lookup_tables: tuple[str, ...] = ()
     rpc_timeout_s: float = 5.0
+    blockhash_life_s: float = 2.0
     fees: FeePolicy = FeePolicy()
     feed: FeedSettings = FeedSettings()
     drift: DriftPolicy = DriftPolicy()
@@ -160,6 +163,10 @@ async def open_live(
         rpc, feed, stream, sentinel = market.rpc, market.feed, market.stream, market.sentinel
         senders = Senders(await _senders(opened, config, rpc, clock))
         opened.push_async_callback(senders.close)
+        blockhashes = RecentBlockhash(rpc, clock, config.blockhash_life_s)
+        if config.blockhash_life_s:
+            keeping = asyncio.create_task(blockhashes.keep(), name="blockhashes")
+            opened.push_async_callback(_end, keeping)
         chain = SolanaChain(
             rpc=rpc,
             senders=senders,
@@ -173,7 +180,9 @@ async def open_live(
             sentinel=sentinel,
             reread=feed.reread,
             guards=config.guards,
+            blockhashes=blockhashes,
         )
+        opened.push_async_callback(chain.close)
         parts = [("signer", lambda: signer.state), *market.parts()]
         witness = None
         if config.witness is not None:

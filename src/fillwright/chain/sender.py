@@ -112,6 +112,7 @@ class Senders:
     def _keep(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in tasks:
             if task.done():
+                self._forget(task)
                 continue
             if len(self._pending) >= MAX_PENDING_SENDS:
                 task.cancel()

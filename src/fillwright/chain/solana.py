@@ -19,9 +19,7 @@ from fillwright.chain.landed import read_landed
 from fillwright.chain.lookup import LookupTables
 from fillwright.chain.messages import (
     AccountJson,
-    BlockhashJson,
     EpochInfo,
-    FeeSample,
     HistoryEntry,
     InContext,
     StatusJson,
@@ -35,8 +33,9 @@ from fillwright.chain.sender import Senders
 from fillwright.chain.simulate import Simulator
 from fillwright.chain.stream import Stream
 from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
+from fillwright.chain.warm import RecentBlockhash, RecentFees
 from fillwright.domain.accounts import Mint
-from fillwright.domain.errors import ChainError, SimulationFailed
+from fillwright.domain.errors import BlockhashNotFound, ChainError, SimulationFailed
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -57,7 +56,6 @@ MAX_UNITS_KNOWN = 4_096
 MAX_MINTS = 100_000
 MAX_HISTORY_PAGES = 50
 HISTORY_PAGE = 1_000
-FEE_SAMPLE_LIFE_S = 10.0
 _MARGIN_PERCENT = 130
 """Compute units asked for, against those that the simulation used: the price may move meanwhile."""
 
@@ -90,6 +88,7 @@ class SolanaChain:
         sentinel: DriftSentinel | None = None,
         reread: Reread | None = None,
         guards: GuardPolicy | None = None,
+        blockhashes: RecentBlockhash | None = None,
     ) -> None:
         self._rpc = rpc
         self._senders = senders
@@ -108,16 +107,18 @@ class SolanaChain:
         self._marker_rent: int | None = None
         self._built: OrderedDict[bytes, tuple[SwapPlan, _UnitsKey]] = OrderedDict()
         self._units: OrderedDict[_UnitsKey, int] = OrderedDict()
-        self._fee_samples: tuple[float, tuple[int, ...]] = (-FEE_SAMPLE_LIFE_S, ())
+        self._fee_samples = RecentFees(rpc, clock)
+        self._blockhashes = blockhashes or RecentBlockhash(rpc, clock)
         self._told_height = 0
         self._told_slot = 0
 
+    async def close(self) -> None:
+        """End what it asks for ahead of time."""
+        await self._fee_samples.close()
+
     async def latest_blockhash(self) -> Blockhash:
-        """At `confirmed`: a newer one can be forked out together with what it was asked for."""
-        answer = await self._rpc.call(
-            "getLatestBlockhash", [{"commitment": Commitment.CONFIRMED}], InContext[BlockhashJson]
-        )
-        return Blockhash(answer.value.blockhash, answer.value.last_valid_block_height)
+        """As recent as `blockhashes` keeps them."""
+        return await self._blockhashes.get()
 
     async def block_height(self, commitment: Commitment) -> int:
         return (await self._epoch_info(commitment)).block_height
@@ -154,7 +155,11 @@ class SolanaChain:
     async def simulate(self, message: bytes) -> Simulation:
         """As the port says; also raises SimulationFailed where the wallet's balances would not change as the
         plan behind the message allows."""
-        outcome = await self._simulator.run(message)
+        try:
+            outcome = await self._simulator.run(message)
+        except BlockhashNotFound:
+            self._blockhashes.forget()
+            raise
         if outcome.revert:
             raise SimulationFailed(outcome.detail, reason=outcome.revert)
         known = self._built.pop(message, None)
@@ -258,7 +263,9 @@ class SolanaChain:
         self._told_slot = max(self._told_slot, info.absolute_slot)
 
     async def _payment(self, plan: SwapPlan, unit_limit: int) -> Payment:
-        price = unit_price(await self._recent_fees(plan), plan.attempt, unit_limit, self._fees)
+        price = unit_price(
+            await self._fee_samples.of([str(leg.pool) for leg in plan.legs]), plan.attempt, unit_limit, self._fees
+        )
         tip = self._tip
         account = None
         if tip is not None and tip.accounts:
@@ -271,20 +278,6 @@ class SolanaChain:
         if self._marker_rent is None:
             self._marker_rent = await self._rpc.call("getMinimumBalanceForRentExemption", [0], int)
         return self._marker_rent
-
-    async def _recent_fees(self, plan: SwapPlan) -> tuple[int, ...]:
-        """What was paid lately for the plan's pools; kept for FEE_SAMPLE_LIFE_S. None known: none."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._fee_samples[0] < FEE_SAMPLE_LIFE_S:
-            return self._fee_samples[1]
-        try:
-            pools = [str(leg.pool) for leg in plan.legs]
-            samples = await self._rpc.call("getRecentPrioritizationFees", [pools], list[FeeSample])
-        except ChainError:
-            # A bid without samples is the policy's minimum: better than no transaction.
-            return self._fee_samples[1]
-        self._fee_samples = (now_s, tuple(sample.prioritization_fee for sample in samples))
-        return self._fee_samples[1]
 
     async def _programs_of(self, plan: SwapPlan) -> dict[Mint, Pubkey]:
         """The token program of each mint: it never changes, so each is asked for once."""
