@@ -39,6 +39,7 @@ class Side:
         "address",
         "depth",
         "dex",
+        "encoded",
         "input_mint",
         "pool",
         "price",
@@ -51,6 +52,8 @@ class Side:
         self.input_mint = input_mint
         self.venue: AnyVenue = venue_for(pool)
         self.dex = self.venue.dex
+        self.encoded: bytes | None = None
+        """The pool as it is kept to replay decisions, once somebody has encoded it."""
         self._clock = clock
         self._quoter: Quoter | None = None
         self._sells_exactly: bool | None = None

@@ -16,7 +16,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import StoreError
 from fillwright.domain.orders import OrderSpec
 from fillwright.market.snapshot import Snapshot, index_pairs
-from fillwright.routing.book import Book
+from fillwright.routing.book import Book, Side
 from fillwright.routing.field import Field
 from fillwright.routing.paths import Path
 from fillwright.routing.route import Decision, Router
@@ -76,7 +76,7 @@ def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
         direct=tuple(side.address for side in field.direct),
         paths=tuple(field.paths),
         hops=tuple(hops.values()),
-        pools=tuple(_stored(side.pool) for _, side in sorted(field.pools().items())),
+        pools=tuple(_stored(side) for _, side in sorted(field.pools().items())),
         x=field.x,
     )
     text = _encoder.encode(kept)
@@ -102,8 +102,12 @@ def replay(spec: OrderSpec, stored: bytes) -> Decision:
     return Router().decide_on(spec, field, snapshot, kept.terms)
 
 
-def _stored(pool: Pool) -> _Stored:
-    return _Stored(pool.venue, msgspec.Raw(_encoder.encode(pool)))
+def _stored(side: Side) -> _Stored:
+    """Encoded once for all decisions on this state of the pool."""
+    text = side.encoded
+    if text is None:
+        text = side.encoded = _encoder.encode(side.pool)
+    return _Stored(side.pool.venue, msgspec.Raw(text))
 
 
 def _pool(stored: _Stored) -> Pool:
