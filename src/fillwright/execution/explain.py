@@ -13,6 +13,7 @@ import msgspec
 
 from fillwright.domain.accounts import Mint
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import NotFound, StoreError
 from fillwright.domain.orders import Order, OrderSpec, Routed
 from fillwright.domain.routes import Route
 from fillwright.execution.report import Execution, Shortfall, route_dust, route_fees, shortfall
@@ -36,9 +37,12 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(order: Order, routed: Routed, *, last: bool) -> Explanation:
     """Take the decision again. `last`: the order was not routed again after it.
 
-    Raises StoreError `store_record_unreadable`.
+    Raises NotFound `replay_unreadable`: another version stored it, or nothing was stored.
     """
-    decision, snapshot = replay_with_market(order.spec, routed.replay)
+    try:
+        decision, snapshot = replay_with_market(order.spec, routed.replay)
+    except StoreError as error:
+        raise NotFound(error.message, code="replay_unreadable") from error
     mid = mid_ratio(order.spec, snapshot)
     executed = last and order.fill is not None and routed.route is not None
     return Explanation(
