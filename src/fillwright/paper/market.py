@@ -38,7 +38,8 @@ class MarketTerms(msgspec.Struct, frozen=True):
     """How the market behaves. Sizes are in dollars; rates per second and pool.
 
     `bands`: by pool, the multiples of the reference price (of side 0 in side 1) between which it is left alone;
-    `edge`: how far off any other pool may be, as a share. `noise_spread` is the standard deviation of the sizes' logarithm; no noise trade is above `noise_max`.
+    `edge`: how far off any other pool may be, as a share. `noise_spread` is the standard deviation of the sizes'
+    logarithm; no noise trade is above `noise_max`.
     """
 
     bands: Mapping[Address, tuple[float, float]] = {}

@@ -115,7 +115,7 @@ class State:
         return self.balance(transaction.swap.owner, WRAPPED_SOL).units >= self._fee_lamports
 
     def reprice(self, transaction: Transaction, multiple: float) -> None:
-        """Let somebody else trade first: the pools that take the transaction's input pay `multiple` of what they did."""
+        """Let somebody else trade first: the pools that take the input pay `multiple` of what they did."""
         for leg in transaction.swap.legs:
             address, spent = transaction.pool(leg), transaction.mints[leg.input]
             pool = self._pools.get(address)
