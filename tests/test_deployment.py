@@ -25,6 +25,24 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 RENDER = yaml.safe_load((ROOT / "render.yaml").read_text())
 KUBERNETES = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/fillwright.yaml").read_text()))
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/fillwright.json").read_text())
+VERBS = [
+    *(
+        "build",
+        "start:api",
+        "worker",
+        "test:e2e",
+        "dev",
+        "test",
+        "demo",
+        "start",
+        "db:init",
+        "docker:up",
+        "docker:down",
+    ),
+    *("docker:logs", "api:build", "api:dev", "test:watch", "test-client", "lint", "test:coverage", "test:order"),
+    *("test:concurrent", "test:ws"),
+]
+"""Of the earlier engines' package scripts."""
 IMAGES_OF_OTHERS = ("postgres", "redis", "prometheus", "grafana")
 
 
@@ -120,11 +138,7 @@ def test_what_compose_mounts_is_there() -> None:
             assert source in COMPOSE["volumes"] or (ROOT / source).exists()
 
 
-@pytest.mark.parametrize(
-    "verb",
-    "build start:api worker test:e2e dev test demo start db:init docker:up docker:down docker:logs api:build api:dev "
-    "test:watch test-client lint test:coverage test:order test:concurrent test:ws".split(),
-)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_of_the_earlier_engines_scripts_is_one_of_make(verb: str) -> None:
     asked = subprocess.run(["make", "--dry-run", verb], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert asked.returncode == 0, asked.stderr
