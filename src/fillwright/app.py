@@ -89,6 +89,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             marker_secret=trading.marker_secret,
             rebroadcast_s=settings.rebroadcast_s,
             witness=trading.witness,
+            prompt=trading.prompt,
         )
         journey = Journey(
             store=store,

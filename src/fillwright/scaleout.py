@@ -129,6 +129,7 @@ async def working(settings: Settings) -> AsyncIterator[str]:
             marker_secret=trading.marker_secret,
             rebroadcast_s=settings.rebroadcast_s,
             witness=trading.witness,
+            prompt=trading.prompt,
         )
         policy = RetryPolicy(
             settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)

@@ -38,8 +38,9 @@ Parts = tuple[tuple[str, Callable[[], bool | str]], ...]
 
 
 class Trading(msgspec.Struct, frozen=True):
-    """Everything open. `witness`: a second provider's view of the chain. `rents`: gives markers' rent back; None
-    where there is none. `parts`: by name, what the process leans on. `notes` are for people."""
+    """Everything open. `prompt`: the chain builds and simulates within milliseconds. `witness`: a second provider's
+    view of it. `rents`: gives markers' rent back; None where there is none. `parts`: by name, what the process leans
+    on. `notes` are for people."""
 
     chain: Chain
     market: MarketFeed
@@ -49,6 +50,7 @@ class Trading(msgspec.Struct, frozen=True):
     rents: MarkerRents | None = None
     parts: Parts = ()
     notes: tuple[str, ...] = ()
+    prompt: bool = True
 
 
 @asynccontextmanager
@@ -76,6 +78,7 @@ async def open_live_trading(settings: Settings, clock: Clock) -> AsyncIterator[T
             signer=live.signer,
             marker_secret=live.signer.marker_secret,
             witness=live.witness,
+            prompt=False,
             rents=MarkerRents(rpc=live.rpc, chain=live.chain, signer=live.signer),
             parts=live.parts,
             notes=() if live.witness is not None else ("no witness is configured: one provider is believed",),
@@ -188,7 +191,9 @@ async def _paper_chain(
     settings: Settings, clock: Clock, origin: Origin, opened: AsyncExitStack
 ) -> tuple[PaperSigner, PaperChain]:
     signer = PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
-    chain = PaperChain(settings=settings, clock=clock, wallet=signer.wallet, origin=origin)
+    chain = PaperChain(
+        settings=settings, clock=clock, wallet=signer.wallet, origin=origin, has_signed=signer.has_signed
+    )
     await chain.open()
     opened.push_async_callback(chain.close)
     return signer, chain
