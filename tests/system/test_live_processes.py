@@ -33,7 +33,17 @@ from system.process import EngineProcess, free_port
 
 ORDERS = int(os.environ.get("FILLWRIGHT_LIVE_ORDERS", "24"))
 KILLS = int(os.environ.get("FILLWRIGHT_LIVE_KILLS", "6"))
-FAULTS = {"drop": 0.2, "lost_reply": 0.1, "http_429": 0.05, "http_5xx": 0.05, "false_null": 0.1, "competitor": 0.2}
+FAULTS = {
+    "drop": 0.2,
+    "delay_slots": 100,
+    "lost_reply": 0.2,
+    "http_429": 0.05,
+    "http_5xx": 0.05,
+    "false_null": 0.1,
+    "status_lag_slots": 3,
+    "cut_socket": 0.002,
+    "competitor": 0.3,
+}
 SETTLE_LIMIT_S = 60.0 + 2 * ORDERS
 
 
