@@ -9,6 +9,7 @@ Time is cut into blocks of steps, and blocks into eras. Block by block
 
 with the first x of an era taken from the eras before it that still count (a per block is close to 1, so that a
 token stays within reach of its base price). Inside a block the path is a Brownian bridge between the two ends.
+Beside its own x a token has its part of one that all tokens have in common.
 """
 
 from __future__ import annotations
@@ -44,21 +45,36 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 class ReferencePrice:
-    """One token's price in dollars. `volatility` is annual, 0 for a token that never moves."""
+    """One token's price in dollars. `volatility` is annual, 0 for a token that never moves.
 
-    def __init__(self, *, seed: int, token: str, base_price: float, volatility: float, slot_ms: int) -> None:
+    `loading`: how much of `common`'s logarithm it takes along, beside the movement of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        token: str,
+        base_price: float,
+        volatility: float,
+        slot_ms: int,
+        common: ReferencePrice | None = None,
+        loading: float = 0.0,
+    ) -> None:
         self._seed = seed
         self._token = token
         self._base = log(base_price)
         self._volatility = volatility
         self._step_spread = volatility * sqrt(slot_ms / _MS_PER_YEAR)
+        self._common = common if loading else None
+        self._loading = loading
         self._sums: OrderedDict[int, float] = OrderedDict()
         self._era: tuple[int, list[_Block], list[float]] | None = None
         self._paths: OrderedDict[int, list[float]] = OrderedDict()
 
     def log_price(self, step: int) -> float:
         """Natural logarithm of the price at `step` >= 0."""
-        if not self._volatility:
+        if not self._volatility and self._common is None:
             return self._base
         block, offset = divmod(step, BLOCK_STEPS)
         return self._path(block)[offset]
@@ -86,10 +102,14 @@ class ReferencePrice:
             walk.append(walked)
         tilt = (end - start - part.jump - walked) / BLOCK_STEPS
         first = self._base + start
-        return [
+        own = [
             first + walk[step] + step * tilt + (part.jump if step >= part.jump_at else 0.0)
             for step in range(BLOCK_STEPS)
         ]
+        if self._common is None:
+            return own
+        shared = self._common._path(block)
+        return [mine + self._loading * theirs for mine, theirs in zip(own, shared, strict=True)]
 
     def _open_era(self, era: int) -> tuple[list[_Block], list[float]]:
         """The era's blocks, and the value at each block's start and at the era's end."""
