@@ -15,11 +15,12 @@ Beside its own x a token has its part of one that all tokens have in common.
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import accumulate
 from math import exp, log, sqrt
 
 import msgspec
 
-from fillwright.paper.streams import stream
+from fillwright.paper.streams import normals, stream
 
 BLOCK_STEPS = 256
 ERA_BLOCKS = 1_024
@@ -95,15 +96,12 @@ class ReferencePrice:
         era, index = divmod(block, ERA_BLOCKS)
         blocks, ends = self._open_era(era)
         part, start, end = blocks[index], ends[index], ends[index + 1]
-        gauss = stream(self._seed, "path", self._token, block).gauss
-        walk, walked = [0.0], 0.0
-        for _ in range(BLOCK_STEPS):
-            walked += gauss(0.0, part.spread)
-            walk.append(walked)
-        tilt = (end - start - part.jump - walked) / BLOCK_STEPS
+        walk = [0.0, *accumulate(normals(stream(self._seed, "path", self._token, block), BLOCK_STEPS // 2))]
+        spread = part.spread
+        tilt = (end - start - part.jump - spread * walk[-1]) / BLOCK_STEPS
         first = self._base + start
         own = [
-            first + walk[step] + step * tilt + (part.jump if step >= part.jump_at else 0.0)
+            first + spread * walk[step] + step * tilt + (part.jump if step >= part.jump_at else 0.0)
             for step in range(BLOCK_STEPS)
         ]
         if self._common is None:
@@ -131,13 +129,23 @@ class ReferencePrice:
         """What one era's innovations have come to at its end."""
         total = self._sums.get(era)
         if total is None:
-            total = 0.0
-            for block in self._blocks(era):
-                total = REVERSION * total + block.diffusion + block.jump
+            total = self._sum_before(era) if era < 0 else self._sum_of(era)
             self._sums[era] = total
             if len(self._sums) > _CACHED_ERAS:
                 self._sums.popitem(last=False)
         return total
+
+    def _sum_of(self, era: int) -> float:
+        total = 0.0
+        for block in self._blocks(era):
+            total = REVERSION * total + block.diffusion + block.jump
+        return total
+
+    def _sum_before(self, era: int) -> float:
+        """Of an era that nobody looks into: drawn as a whole, with the variance that its blocks would have."""
+        of_block = self._step_spread**2 * BLOCK_STEPS + JUMP_PROBABILITY * (JUMP_SIZE * self._volatility) ** 2
+        blocks = (1 - _ERA_REVERSION**2) / (1 - REVERSION**2)
+        return stream(self._seed, "before", self._token, era).gauss(0.0, sqrt(of_block * blocks))
 
     def _blocks(self, era: int) -> list[_Block]:
         source = stream(self._seed, "era", self._token, era)
