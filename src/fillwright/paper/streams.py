@@ -28,7 +28,7 @@ def stream(seed: int, *key: Key) -> random.Random:
 
 def normals(source: random.Random, pairs: int) -> list[float]:
     """2·`pairs` standard normal numbers (Box and Muller): several times as fast as as many calls of `gauss`."""
-    found = []
+    found: list[float] = []
     uniform = source.random
     for _ in range(pairs):
         radius = sqrt(-2.0 * log(1.0 - uniform()))
