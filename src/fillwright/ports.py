@@ -13,6 +13,7 @@ import msgspec
 
 from fillwright.domain.accounts import Mint
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId, OrderStatus
+from fillwright.domain.queue import QueueState
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -121,12 +122,20 @@ class Store(Protocol):
     async def retire(self, lease: Lease) -> None:
         """End an epoch at once and release its orders (graceful shutdown)."""
 
-    async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
-        """Take up to `limit` due orders that nobody holds: higher priority first, then the longest due.
+    async def claim(
+        self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None
+    ) -> list[Order]:
+        """Take up to `limit` due orders that nobody holds, lowest `QueueRules.rank_ms` first; none while the queue is
+        paused. `order_ids`: just of these; a store whose rules say more than that may look at all that is due.
         Raises StaleLease. Where its answer is lost, the orders may be taken all the same: see `held`."""
 
     async def held(self, lease: Lease) -> list[Order]:
         """Every order in the hands of this lease, as it stands, in any order; none once the epoch has ended."""
+
+    async def queue_state(self) -> QueueState:
+        """Whether orders are begun and accepted; kept until it is set again."""
+
+    async def set_queue_state(self, state: QueueState) -> None: ...
 
     async def next_ready_ms(self) -> int | None:
         """When the earliest unclaimed order is due."""

@@ -19,6 +19,7 @@ from fillwright import observe
 from fillwright.api.app import Api, create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
+from fillwright.app import queue_rules
 from fillwright.bus.memory import MemoryBus
 from fillwright.bus.redis import RedisBus
 from fillwright.clock import SystemClock, SystemIds
@@ -164,7 +165,7 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
     store = PostgresStore(
         settings.database_url.get_secret_value(),
         connections=settings.database_pool_max,
-        orders_per_minute=settings.orders_per_minute,
+        rules=queue_rules(settings),
     )
     await _open_store(store, bus)
     opened.push_async_callback(store.close)

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
 
     concurrency: int = Field(default=10, ge=1, le=10_000)
     orders_per_minute: int = Field(default=0, ge=0)
+    priority_step_s: float = Field(default=5.0, ge=0, le=86_400)
+    wallet_order: bool = False
     max_retries: int = Field(default=3, ge=0, le=100)
     backoff_s: float = Field(default=1.0, ge=0)
     rebroadcast_s: float = Field(default=1.0, gt=0)
