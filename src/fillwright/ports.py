@@ -170,17 +170,26 @@ class Subscription(Protocol):
     def close(self) -> None: ...
 
 
+class Ring(msgspec.Struct, frozen=True):
+    """Why a worker should look. `order_ids`: due orders whose ids were given to it alone, to be claimed by name;
+    empty: anything may be due."""
+
+    order_ids: tuple[OrderId, ...] = ()
+
+
 class Bus(Protocol):
     """A doorbell and a fan-out. Losing it loses nothing: the store knows what is due and what has happened."""
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 
-    def ring(self) -> None:
-        """Say that orders may be due. Never blocks; rings that nobody waits for merge into one."""
+    def ring(self, order_ids: Sequence[OrderId] = ()) -> None:
+        """Say that these orders are due: each id goes to one worker; without ids, that any may be due: to all.
+        Never blocks; rings that nobody waits for merge. One may get lost, come twice, or come late."""
 
-    async def wait_ring(self, timeout_s: float) -> bool:
-        """Wait for a ring; False after `timeout_s`."""
+    async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
+        """Wait for a ring; None after `timeout_s`. It names at most `room` orders: where more wait, it names none,
+        so that the store says which go first."""
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         """Hand committed events to every subscription. Never blocks."""

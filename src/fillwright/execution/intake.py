@@ -55,7 +55,7 @@ class Intake:
         stored = await self._store.insert(order, event)
         if stored.id == order.id:
             observe.order_accepted(order.id)
-            self._bus.ring()
+            self._ring([stored])
         else:
             observe.order_repeated(stored.id)
         return stored
@@ -63,7 +63,7 @@ class Intake:
     async def submit_many(self, specs: Sequence[OrderSpec]) -> list[Order | Exception]:
         """As `submit`, in one flush, each with its own outcome, in order."""
         outcomes = await self._store.insert_many([self._prepare(spec) for spec in specs])
-        self._bus.ring()
+        self._ring([outcome for outcome in outcomes if isinstance(outcome, Order)])
         return outcomes
 
     async def quote(self, spec: OrderSpec) -> Decision:
@@ -88,8 +88,15 @@ class Intake:
             return advance(order, Triggered("released"), self._clock.now_ms())
 
         order = await self._move(order_id, account, released, release=False)
-        self._bus.ring()
+        self._ring([order])
         return order
+
+    def _ring(self, orders: Sequence[Order]) -> None:
+        """Have those that are due now begun."""
+        now_ms = self._clock.now_ms()
+        due = [order.id for order in orders if order.ready_at_ms is not None and order.ready_at_ms <= now_ms]
+        if due:
+            self._bus.ring(due)
 
     def _prepare(self, spec: OrderSpec) -> tuple[Order, OrderEvent]:
         if not self._accepting:
