@@ -25,6 +25,10 @@ PREFIX = f"fillwright-test-{os.getpid()}"
 @pytest.fixture
 async def bus(redis_url: str) -> AsyncIterator[RedisBus]:
     async with opened(redis_url) as bus:
+        await bus.wait_ring(0.0, 1)
+        await until_joined(bus)
+        while await bus.wait_ring(0.05, 1):
+            pass
         yield bus
 
 

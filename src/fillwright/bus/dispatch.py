@@ -63,12 +63,17 @@ class Dispatch:
     def wanted(self) -> bool:
         return self._room > 0
 
+    async def close(self) -> None:
+        """Hang up; `run` has ended before."""
+        await self._redis.aclose()  # type: ignore[attr-defined]  # the stubs are of an older version
+
     async def run(self) -> None:
         """For ever. While Redis is away nothing is given."""
         while True:
             await self._wanted.wait()
             try:
-                order_ids, more = await self._read(self._room)
+                order_ids = await self._read(self._room)
+                more = self.wanted and len(order_ids) > self._room
                 if more:
                     # The store says which go first; what is skipped here is among what is due there.
                     await self._redis.xgroup_setid(self._key, _GROUP, "$")
@@ -80,15 +85,14 @@ class Dispatch:
                 if more or order_ids:
                     self._give(() if more else order_ids)
 
-    async def _read(self, room: int) -> tuple[list[OrderId], bool]:
-        """The next ids, and whether there are more than `room`."""
+    async def _read(self, room: int) -> list[OrderId]:
+        """The next ids: where there are so many, more than `room`."""
         found = await self._redis.xreadgroup(
             _GROUP, _READER, {self._key: ">"}, count=room // MAX_IDS + 1, block=int(BLOCK_S * 1000), noack=True
         )
-        order_ids = [
+        return [
             order_id for _, read in found or () for _, fields in read for order_id in read_entry(fields.get(FIELD, b""))
         ]
-        return order_ids, len(order_ids) > room
 
     async def _join(self) -> None:
         """Make the group where there is none: at the first start, or after Redis has been wiped."""

@@ -87,6 +87,8 @@ class RedisBus:
             _, waiting = await asyncio.wait(waiting, timeout=RETRY_S)
         if self._hole_timer is not None:
             self._hole_timer.cancel()
+        if self._dispatch is not None:
+            await self._dispatch.close()
         await self._local.close()
         self.connected = False
 
@@ -96,9 +98,7 @@ class RedisBus:
             self._to_send.set()
             return
         self._local.ring()
-        if not self._ring_waits:
-            self._ring_waits = True
-            self._send(self._bell, b"")
+        self._ring_others()
 
     async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
         """`room` above 0: this process has a worker, which takes part in the dispatch from then on."""
@@ -114,11 +114,15 @@ class RedisBus:
             self._dispatch.want(0)
 
     def _take_due(self, order_ids: Sequence[OrderId]) -> None:
-        """Ids for this process's worker. One that has stopped waiting meanwhile may have no room: then all look."""
-        if self._dispatch is not None and self._dispatch.wanted:
-            self._local.ring(order_ids)
-        else:
-            self.ring()
+        """Ids for this process's worker. One that has stopped waiting may have no room: then the others look, too."""
+        self._local.ring(order_ids)
+        if self._dispatch is not None and not self._dispatch.wanted:
+            self._ring_others()
+
+    def _ring_others(self) -> None:
+        if not self._ring_waits:
+            self._ring_waits = True
+            self._send(self._bell, b"")
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:
