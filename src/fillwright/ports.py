@@ -197,6 +197,29 @@ class Bus(Protocol):
     def subscribe(self, capacity: int = 10_000) -> Subscription: ...
 
 
+class Window(msgspec.Struct, frozen=True):
+    """At most `limit` within any minute, counted under `name`."""
+
+    name: str
+    limit: int
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """`count` may go now; after `retry_after_s` one more may (0 where all have been granted)."""
+
+    count: int
+    retry_after_s: float = 0.0
+
+
+class Limiter(Protocol):
+    """Sliding windows, shared by whoever shares the limiter. Always answers, and soon."""
+
+    async def take(self, windows: Sequence[Window], wanted: int) -> Grant:
+        """As many of `wanted` as all windows allow, counted in each of them. What is refused is not counted."""
+
+    async def close(self) -> None: ...
+
+
 class Chain(Protocol):
     """A chain that swaps can be landed on. Raises ChainError (or a subclass) where the answer is not usable."""
 

@@ -20,6 +20,7 @@ from fillwright.api.app import Api, create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.app import queue_rules
+from fillwright.bus.limits import RedisLimiter
 from fillwright.bus.memory import MemoryBus
 from fillwright.bus.redis import RedisBus
 from fillwright.clock import SystemClock, SystemIds
@@ -29,6 +30,7 @@ from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.execution.attempt import Attempts
 from fillwright.execution.intake import Intake
 from fillwright.execution.journey import Journey
+from fillwright.execution.rate import LocalLimiter
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
 from fillwright.market.pools import load_pools
@@ -38,7 +40,7 @@ from fillwright.paper.origin import Origin
 from fillwright.paper.remote import RemoteChain, RemoteMarket
 from fillwright.paper.server import PaperServer
 from fillwright.paper.signer import PaperSigner
-from fillwright.ports import Clock, Store
+from fillwright.ports import Clock, Limiter, Store
 from fillwright.store.postgres import PostgresStore
 
 START_LIMIT_S = 60.0
@@ -92,13 +94,17 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
             market=shared.market,
         )  # fmt: skip
+        limiter: Limiter = LocalLimiter(shared.clock)
+        if settings.redis_url is not None:
+            limiter = RedisLimiter(settings.redis_url.get_secret_value(), limiter)
+        opened.push_async_callback(limiter.close)
         parts = [("chain", lambda: shared.chain.connected)]
         if isinstance(shared.bus, RedisBus):
             bus = shared.bus
             parts.append(("bus", lambda: bus.connected))
         services = Services(
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.market,
-            clock=shared.clock, wallet=shared.signer.wallet, parts=tuple(parts),
+            clock=shared.clock, wallet=shared.signer.wallet, limiter=limiter, parts=tuple(parts),
         )  # fmt: skip
         api = create_api(services)
         server = Server(api, settings)
