@@ -120,6 +120,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             quote_timeout_s=settings.quote_timeout_s,
         )
         intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=SystemIds(), market=market)
+        await intake.refresh()
         worker = Worker(name="embedded", settings=settings, store=store, bus=bus, clock=clock, journey=journey)
         services = Services(
             settings=settings,

@@ -107,10 +107,11 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
             clock=shared.clock, wallet=shared.signer.wallet, limiter=limiter, parts=tuple(parts),
         )  # fmt: skip
         api = create_api(services)
+        await intake.refresh()
         server = Server(api, settings)
         await server.start()
         opened.push_async_callback(server.stop)
-        sweep = asyncio.create_task(_sweep_log(api, shared.store, shared.bus), name="log-sweep")
+        sweep = asyncio.create_task(_sweep_log(api, intake, shared.store, shared.bus), name="log-sweep")
         opened.push_async_callback(_cancel, sweep)
         observe.engine_started(mode=settings.mode, address=server.url)
         try:
@@ -206,9 +207,10 @@ async def _open_store(store: PostgresStore, bus: MemoryBus | RedisBus) -> None:
             return
 
 
-async def _sweep_log(api: Api, store: Store, bus: MemoryBus | RedisBus) -> None:
+async def _sweep_log(api: Api, intake: Intake, store: Store, bus: MemoryBus | RedisBus) -> None:
     """Have the streams look into the store where they have not got what was there one look ago: what no bus has
-    announced, since it was away or its publisher died between commit and publication."""
+    announced, since it was away or its publisher died between commit and publication. And learn whether the queue
+    is being drained."""
     known = 0
     while True:
         await asyncio.sleep(LOG_SWEEP_S)
@@ -216,6 +218,7 @@ async def _sweep_log(api: Api, store: Store, bus: MemoryBus | RedisBus) -> None:
             bus.resync()
         try:
             known = await store.last_sequence()
+            await intake.refresh()
         except (StoreError, Unavailable):
             continue
 

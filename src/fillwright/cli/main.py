@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fillwright import __version__
-from fillwright.cli import db, processes, signer, venues
+from fillwright.cli import db, processes, queue, signer, venues
 from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.localnet import localnet
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
 app.add_typer(signer.app, name="signer")
+app.add_typer(queue.app, name="queue")
 app.command()(bench)
 app.command()(localnet)
 app.command()(snapshot_command)

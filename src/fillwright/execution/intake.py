@@ -10,6 +10,7 @@ from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
 from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
 from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
+from fillwright.domain.queue import QueueState
 from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
@@ -18,6 +19,7 @@ from fillwright.routing.route import Decision, Router, mid_price
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
 MAX_CAS_TRIES = 8
+DRAINING_RETRY_S = 10.0
 
 
 class Intake:
@@ -34,6 +36,7 @@ class Intake:
         self._market = market
         self._router = Router()
         self._accepting = True
+        self._draining = False
         self._priced: Snapshot | None = None
         self._mids: dict[tuple[Mint, Mint], str | None] = {}
         """Of the pairs asked for on the snapshot `_priced`."""
@@ -45,6 +48,17 @@ class Intake:
     def stop_accepting(self) -> None:
         """From now on `submit` raises Unavailable `shutting_down`."""
         self._accepting = False
+
+    async def refresh(self) -> None:
+        """Learn whether the queue is drained, which another process may have said. Raises what the store raises."""
+        self._draining = await self._store.queue_state() is QueueState.DRAINING
+
+    async def turn_queue(self, state: QueueState) -> None:
+        """Pause, drain or resume the queue of all processes. Others accept accordingly within a second."""
+        await self._store.set_queue_state(state)
+        self._draining = state is QueueState.DRAINING
+        observe.queue_turned(state.value)
+        self._bus.ring()
 
     async def submit(self, spec: OrderSpec) -> Order:
         """The accepted order, or the stored one if its client order id came before with the same spec.
@@ -101,6 +115,8 @@ class Intake:
     def _prepare(self, spec: OrderSpec) -> tuple[Order, OrderEvent]:
         if not self._accepting:
             raise Unavailable("the engine is shutting down", code="shutting_down")
+        if self._draining:
+            raise Unavailable("the queue is being drained", code="draining", retry_after_s=DRAINING_RETRY_S)
         now_ms = self._clock.now_ms()
         snapshot = self._market.current()
         ready_at_ms = None if spec.hold else max(now_ms, spec.not_before_ms or 0)
