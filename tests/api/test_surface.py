@@ -118,6 +118,7 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/v1/orders/{order_id}"),
                 ("get", "/v1/orders/{order_id}/events"),
                 ("get", "/v1/orders/{order_id}/events/stream"),
+                ("get", "/v1/orders/{order_id}/explain"),
                 ("post", "/v1/orders/{order_id}/cancel"),
                 ("post", "/v1/orders/{order_id}/release"),
                 ("post", "/v1/orders/batch"),
@@ -130,7 +131,7 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/health/live"),
                 ("get", "/health/ready"),
             }
-            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 16
+            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 17
             request = found["components"]["schemas"]["OrderRequest"]
             assert request["additionalProperties"] is False
             assert '"null"' not in str(request)

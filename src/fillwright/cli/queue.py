@@ -9,16 +9,13 @@ import typer
 from rich.table import Table
 
 from fillwright.cli.output import EXIT_REFUSED, emit
+from fillwright.cli.remote import DEFAULT_URL, ApiKey, Json, Url
 
 if TYPE_CHECKING:
     from fillwright import wire
 
 app = typer.Typer(no_args_is_help=True, help="A running engine's queue; its keys need the scope admin.")
 
-Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
-ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY", help="Where keys are set up.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, as when the output is not a terminal.")]
-DEFAULT_URL = "http://127.0.0.1:3000"
 POLL_S = 0.5
 
 

@@ -280,6 +280,7 @@ class PaperChain:
         if expired or not self._state.can_pay(transaction):
             self._wake(transaction.signature)
             return
+        self._reprice(transaction)
         self._state.land(transaction, self._outcome(transaction), due_ms)
         self._schedule_flush()
 
@@ -288,6 +289,12 @@ class PaperChain:
         if rate and self._draw("failure", transaction) < rate:
             return Revert(RevertReason.PROGRAM_ERROR, "the paper chain fails a share of all transactions at random")
         return self._state.try_out(transaction)
+
+    def _reprice(self, transaction: Transaction) -> None:
+        low, high = self._settings.paper_execution_price_low, self._settings.paper_execution_price_high
+        multiple = low + (high - low) * self._draw("price", transaction)
+        if multiple != 1.0:
+            self._state.reprice(transaction, multiple)
 
     def _is_dropped(self, transaction: Transaction) -> bool:
         """Whether this send is lost on the way. The same bytes sent again have a chance of their own."""

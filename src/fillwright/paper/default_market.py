@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from math import exp, isqrt
+from math import isqrt, sqrt
 from typing import NamedTuple
 
 from solders.pubkey import Pubkey
@@ -71,7 +71,21 @@ _BY_SYMBOL = {token.symbol: token for token in MAINNET_TOKENS}
 
 def market_terms(settings: Settings) -> MarketTerms:
     """The settings' market; what they leave open has its default."""
-    return MarketTerms(edge=settings.paper_edge, arbitrage_probability=settings.paper_arbitrage_probability)
+    bands: dict[Address, tuple[float, float]] = {}
+    for symbols in PAIRS:
+        for venue, (low, high) in _price_bands(settings).items():
+            # A CPMM's sides stand in the order of their mints: its price is then the other way round.
+            turned = venue == CPMM and _turned(_BY_SYMBOL[symbols[0]], _BY_SYMBOL[symbols[1]])
+            bands[made_up_address(venue, *symbols)] = (1 / high, 1 / low) if turned else (low, high)
+    return MarketTerms(bands=bands, arbitrage_probability=settings.paper_arbitrage_probability)
+
+
+def _price_bands(settings: Settings) -> dict[str, tuple[float, float]]:
+    """Within which multiples of the reference price each venue's pools stand."""
+    return {
+        CPMM: (settings.paper_raydium_price_low, settings.paper_raydium_price_high),
+        DAMM_V2: (settings.paper_meteora_price_low, settings.paper_meteora_price_high),
+    }
 
 
 def reference_prices(genesis: Genesis, volatility: float) -> dict[Mint, ReferencePrice]:
@@ -89,8 +103,9 @@ def reference_prices(genesis: Genesis, volatility: float) -> dict[Mint, Referenc
 
 
 def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, ReferencePrice]) -> tuple[Pool, ...]:
-    """Two pools per pair, each somewhere within `paper_edge` of the reference price."""
+    """Two pools per pair, each somewhere in its venue's band around the reference price."""
     pools: list[Pool] = []
+    bands = _price_bands(settings)
     for symbols in PAIRS:
         tokens = (_BY_SYMBOL[symbols[0]], _BY_SYMBOL[symbols[1]])
         dollars = (prices[tokens[0].mint].price(0), prices[tokens[1].mint].price(0))
@@ -99,8 +114,9 @@ def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, Re
             (DAMM_V2, settings.paper_meteora_liquidity),
         ):
             address = made_up_address(venue, *symbols)
-            # The square root of a price within the edge: it divides one side and multiplies the other.
-            away = exp(settings.paper_edge * (draw(genesis.seed, "away", address) - 0.5))
+            low, high = bands[venue]
+            # The square root of the multiple: it divides one side and multiplies the other.
+            away = sqrt(low + (high - low) * draw(genesis.seed, "away", address))
             holds = (_units(liquidity / dollars[0] / away, tokens[0]), _units(liquidity / dollars[1] * away, tokens[1]))
             if venue == CPMM:
                 pools.append(cpmm_pool(address, tokens, holds, settings.paper_raydium_fee_bps))
@@ -111,7 +127,9 @@ def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, Re
 
 def cpmm_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, int], fee_bps: int) -> CpmmPool:
     """A Raydium CPMM pool that holds these base units. Its sides stand in the order of their mints, as there."""
-    sides = sorted(zip(tokens, holds, strict=True), key=lambda side: bytes(Pubkey.from_string(side[0].mint)))
+    sides = list(zip(tokens, holds, strict=True))
+    if _turned(*tokens):
+        sides.reverse()
     (first, first_holds), (second, second_holds) = sides
     return CpmmPool(
         address=address,
@@ -176,6 +194,11 @@ def made_up_address(*parts: str | int) -> Address:
     """An address that belongs to this name in every paper world."""
     digest = hashlib.sha256("/".join(map(str, ("fillwright paper", *parts))).encode()).digest()
     return Address(str(Pubkey.from_bytes(digest)))
+
+
+def _turned(base: Token, quote: Token) -> bool:
+    """Whether a pool that orders its sides by their mints has the quote first."""
+    return bytes(Pubkey.from_string(quote.mint)) < bytes(Pubkey.from_string(base.mint))
 
 
 def _units(whole: float, token: Token) -> int:

@@ -15,6 +15,7 @@ import msgspec
 from fillwright.domain.accounts import WRAPPED_SOL, Address, ChainClock, Mint
 from fillwright.domain.transactions import RevertReason
 from fillwright.paper.ledger import Balance, Flush, LedgerEntry, LedgerReader
+from fillwright.paper.market import repriced
 from fillwright.paper.runtime import Effect, Revert, execute
 from fillwright.paper.transaction import MARKER_LAMPORTS, Transaction
 from fillwright.paper.world import Genesis
@@ -112,6 +113,17 @@ class State:
     def can_pay(self, transaction: Transaction) -> bool:
         """Whether the owner has the fee: a network takes no transaction from one who has not."""
         return self.balance(transaction.swap.owner, WRAPPED_SOL).units >= self._fee_lamports
+
+    def reprice(self, transaction: Transaction, multiple: float) -> None:
+        """Let somebody else trade first: the pools that take the input pay `multiple` of what they did."""
+        for leg in transaction.swap.legs:
+            address, spent = transaction.pool(leg), transaction.mints[leg.input]
+            pool = self._pools.get(address)
+            if pool is None or leg.input != 0 or spent not in pool.mints:
+                continue
+            after = repriced(pool, pool.mints.index(spent), multiple, self.clock)
+            self._put({address: after})
+            self._next.pools[address] = (self._since[address], after)
 
     def land(self, transaction: Transaction, outcome: Effect | Revert, block_time_ms: int) -> LedgerEntry:
         """Make `outcome` the transaction's result, in the present slot, and have it written."""
