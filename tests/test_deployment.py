@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,24 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 RENDER = yaml.safe_load((ROOT / "render.yaml").read_text())
 KUBERNETES = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/fillwright.yaml").read_text()))
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/fillwright.json").read_text())
+VERBS = [
+    *(
+        "build",
+        "start:api",
+        "worker",
+        "test:e2e",
+        "dev",
+        "test",
+        "demo",
+        "start",
+        "db:init",
+        "docker:up",
+        "docker:down",
+    ),
+    *("docker:logs", "api:build", "api:dev", "test:watch", "test-client", "lint", "test:coverage", "test:order"),
+    *("test:concurrent", "test:ws"),
+]
+"""Of the earlier engines' package scripts."""
 IMAGES_OF_OTHERS = ("postgres", "redis", "prometheus", "grafana")
 
 
@@ -46,6 +65,11 @@ def commands() -> Iterator[list[str]]:
         for key in ("dockerCommand", "preDeployCommand"):
             if key in service:
                 yield shlex.split(service[key])
+    for line in (ROOT / "Procfile").read_text().splitlines():
+        yield shlex.split(line.partition(":")[2])
+    railway = json.loads((ROOT / "railway.json").read_text())["deploy"]
+    for line in (railway["startCommand"], *railway["preDeployCommand"]):
+        yield shlex.split(line)
     for mapping in walk(KUBERNETES):
         if "args" in mapping:
             yield mapping["args"]
@@ -112,3 +136,10 @@ def test_what_compose_mounts_is_there() -> None:
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             assert source in COMPOSE["volumes"] or (ROOT / source).exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_of_the_earlier_engines_scripts_is_one_of_make(verb: str) -> None:
+    asked = subprocess.run(["make", "--dry-run", verb], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.strip()

@@ -32,6 +32,9 @@ def test_a_database_is_brought_to_the_newest_schema_once(postgres_url: str) -> N
     assert runner.invoke(app, ["db", "migrate", "--url", url]).exit_code == 0
     again = runner.invoke(app, ["db", "migrate"], env={"FILLWRIGHT_DATABASE_URL": url})
     assert json.loads(again.stdout)["pending"] == []
+    for name in ("DATABASE_URL", "database_url"):
+        theirs = runner.invoke(app, ["db", "status"], env={"FILLWRIGHT_DATABASE_URL": None, name: url})
+        assert json.loads(theirs.stdout)["pending"] == []
     after = runner.invoke(app, ["db", "status", "--url", url])
     assert after.exit_code == 0
     assert json.loads(after.stdout)["pending"] == []

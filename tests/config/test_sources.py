@@ -53,6 +53,26 @@ def test_the_command_line_beats_our_variable_beats_theirs_beats_the_default() ->
     assert _load(PORT="  ").settings.port == 3000
 
 
+def test_a_dialect_that_is_named_brings_its_engines_defaults_under_everything_else() -> None:
+    loaded = _load(COMPAT_DEFAULT_DIALECT="002", MOCK_DEX_EXECUTION_DELAY_MS="1200", FILLWRIGHT_CONCURRENCY="7")
+    settings = loaded.settings
+    assert settings.orders_per_minute == 100
+    assert (settings.paper_execution_price_low, settings.paper_execution_price_high) == (0.995, 1.005)
+    assert (settings.paper_execution_delay_min_ms, settings.paper_execution_delay_max_ms) == (1_200, 1_200)
+    assert loaded.sources["orders_per_minute"] == "COMPAT_DEFAULT_DIALECT"
+    ours = _load(FILLWRIGHT_COMPAT_DEFAULT_DIALECT="003", COMPAT_DEFAULT_DIALECT="004")
+    assert (ours.settings.orders_per_minute, ours.settings.concurrency) == (100, 10)
+    assert ours.sources["orders_per_minute"] == "FILLWRIGHT_COMPAT_DEFAULT_DIALECT"
+    assert _load(COMPAT_DEFAULT_DIALECT="004").settings.concurrency == 5
+    assert _load(COMPAT_DEFAULT_DIALECT="003").settings.paper_execution_price_high == 1.05
+    assert _load(COMPAT_DEFAULT_DIALECT="001").settings == _load(FILLWRIGHT_COMPAT_DEFAULT_DIALECT="001").settings
+
+
+def test_price_bands_that_are_upside_down_are_refused() -> None:
+    with pytest.raises(ConfigError, match="METEORA_PRICE_LOW"):
+        _load(FILLWRIGHT_PAPER_METEORA_PRICE_LOW="1.5")
+
+
 def test_the_environment_beats_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text('PORT=4000\nMAX_RETRIES="7"\n# a comment\nFILLWRIGHT_CONCURRENCY=3\n')

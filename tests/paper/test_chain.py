@@ -106,6 +106,20 @@ def test_a_rival_that_lands_first_makes_the_min_out_break(tmp_path: Path) -> Non
     run(tmp_path, test, **STILL)
 
 
+@pytest.mark.parametrize("multiple", [0.97, 0.995, 1.005, 1.04])
+def test_an_execution_pays_the_multiple_of_its_quote_that_the_settings_say(tmp_path: Path, multiple: float) -> None:
+    changed = {"paper_execution_price_low": multiple, "paper_execution_price_high": multiple}
+
+    async def test(world: PaperWorld, clock: ManualClock) -> None:
+        for number, dex in enumerate(("raydium", "meteora"), 1):
+            plan = world.plan(number, dex=dex, limit=1)
+            landed = await world.land(plan)
+            assert landed.revert == ""
+            assert landed.amount_out / plan.amount_out == pytest.approx(multiple, abs=2e-4)
+
+    run(tmp_path, test, **STILL, **changed)
+
+
 def test_a_max_in_that_is_exceeded_reverts_an_exact_out(tmp_path: Path) -> None:
     async def test(world: PaperWorld, clock: ManualClock) -> None:
         plan = world.plan(mode=SwapMode.EXACT_OUT, amount=10**8)

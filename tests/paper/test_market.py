@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log
+from math import exp, log
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from fillwright.domain.accounts import Address
 from fillwright.domain.amounts import SwapMode
 from fillwright.market.snapshot import index_pairs, pair_of, venue_for
-from fillwright.paper.default_market import PAIRS, default_pools, reference_prices
+from fillwright.paper.default_market import PAIRS, default_pools, market_terms, reference_prices
 from fillwright.paper.market import MAX_CATCH_UP_SLOTS, MarketTerms, SimulatedMarket
 from fillwright.paper.world import Genesis, first_clock
 from fillwright.venues.venue import Pool, Swap
@@ -35,7 +35,7 @@ class Street:
         pools = default_pools(self.genesis, chosen, self.prices)[:only]
         self.pools: dict[Address, Pool] = {pool.address: pool for pool in pools}
         self.slot = self.genesis.first.slot
-        terms = terms or MarketTerms(edge=chosen.paper_edge, arbitrage_probability=chosen.paper_arbitrage_probability)
+        terms = terms or market_terms(chosen)
         self.market = SimulatedMarket(genesis=self.genesis, terms=terms, pools=pools, prices=self.prices)
 
     def advance(self, slots: int) -> Mapping[Address, Pool]:
@@ -133,6 +133,28 @@ def test_arbitrageurs_bring_a_pool_back_to_the_edge_and_no_further(tmp_path: Pat
         settled = dict(street.pools)
         street.advance(50)
         assert street.pools == settled
+
+
+def test_a_venues_pools_start_and_stay_within_its_own_band(tmp_path: Path) -> None:
+    bands = {"raydium": (1.10, 1.12), "meteora": (0.80, 0.85)}
+    changed = {
+        f"paper_{dex}_price_{end}": value
+        for dex, band in bands.items()
+        for end, value in zip(("low", "high"), band, strict=True)
+    }
+    street = Street(tmp_path, paper_volatility=0.0, paper_arbitrage_probability=1.0, **changed)
+    for slots in (0, 200):
+        street.advance(slots)
+        for pool in street.pools.values():
+            base_first = any(_symbols(pool) == pair for pair in PAIRS)
+            multiple = exp(street.off(pool) * (1 if base_first else -1))
+            low, high = bands[venue_for(pool).dex]
+            # Arbitrageurs pay the fee: they stop where it eats the rest of the difference.
+            assert low * 0.995 < multiple < high * 1.005
+
+
+def _symbols(pool: Pool) -> tuple[str | None, ...]:
+    return tuple(token.symbol for token in map(TOKENS.get, pool.mints) if token is not None)
 
 
 def test_venues_wander_apart_but_stay_within_the_edge(tmp_path: Path) -> None:

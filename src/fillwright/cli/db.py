@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="The schema of a PostgreSQL store."
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", envvar="FILLWRIGHT_DATABASE_URL", help="As a role that may change the schema."),
+    typer.Option("--url", help="As a role that may change the schema; by default what serves: DATABASE_URL, DB_HOST …"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON, as when the output is not a terminal.")]
 
@@ -64,9 +64,12 @@ def status(url: Url = None, json: Json = False) -> None:
 
 
 def _given(url: str | None) -> str:
-    if not url:
-        raise ConfigError("which database? Set FILLWRIGHT_DATABASE_URL or give --url")
-    return url
+    from fillwright.config.sources import database_url
+
+    named = url or database_url()
+    if not named:
+        raise ConfigError("which database? Set FILLWRIGHT_DATABASE_URL or DATABASE_URL, or give --url")
+    return named
 
 
 def _table(found: SchemaStatus, pending: str) -> Table:

@@ -52,7 +52,10 @@ class _Show(Protocol):
 def snapshot(
     pools: Annotated[list[str], typer.Argument(metavar="POOL…", help="Addresses of pools.")],
     rpc: Annotated[
-        str, typer.Option("--rpc", envvar="FILLWRIGHT_RPC_URL", help="HTTP URL of a Solana RPC.", show_envvar=True)
+        str,
+        typer.Option(
+            "--rpc", envvar=["FILLWRIGHT_RPC_URL", "SOLANA_RPC_URL"], help="HTTP URL of a Solana RPC.", show_envvar=True
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to save into; a pool's earlier snapshot is replaced.")],
     programs: Annotated[

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Fields end in their unit. `paper_*` shape the simulated chain and market only.
 
     `metrics_port`: where a worker process shows its metrics, on `host`; 0: nowhere.
+    `paper_*_price_low` and `_high`: within which multiples of the reference price a venue's pools stand, and of
+    the quote an execution pays: before it lands, somebody else trades the pool to a multiple drawn between them.
     `environment`: in production, missing servers refuse the start; in development, origins are not checked.
     `compat_insecure`: the client dialects' API, which knows no keys, is open to whoever reaches the server.
     """
@@ -81,8 +83,11 @@ class Settings(BaseSettings):
     quote_timeout_s: float = 10.0
     execution_timeout_s: float = 30.0
 
+    accept_per_minute: int = Field(default=0, ge=0, le=1_000_000)
     concurrency: int = Field(default=10, ge=1, le=10_000)
     orders_per_minute: int = Field(default=0, ge=0)
+    priority_step_s: float = Field(default=5.0, ge=0, le=86_400)
+    wallet_order: bool = False
     max_retries: int = Field(default=3, ge=0, le=100)
     backoff_s: float = Field(default=1.0, ge=0)
     rebroadcast_s: float = Field(default=1.0, gt=0)
@@ -107,7 +112,12 @@ class Settings(BaseSettings):
     paper_meteora_fee_bps: int = Field(default=20, ge=0, lt=10_000)
     paper_raydium_liquidity: int = Field(default=100_000, gt=0)
     paper_meteora_liquidity: int = Field(default=120_000, gt=0)
-    paper_edge: float = Field(default=0.025, ge=0)
+    paper_raydium_price_low: float = Field(default=0.98, gt=0)
+    paper_raydium_price_high: float = Field(default=1.02, gt=0)
+    paper_meteora_price_low: float = Field(default=0.97, gt=0)
+    paper_meteora_price_high: float = Field(default=1.02, gt=0)
+    paper_execution_price_low: float = Field(default=1.0, gt=0, le=10)
+    paper_execution_price_high: float = Field(default=1.0, gt=0, le=10)
     paper_arbitrage_probability: float = Field(default=0.3, ge=0, le=1)
     paper_volatility: float = Field(default=1.0, ge=0)
     paper_correlation: float = Field(default=0.5, ge=0, le=1)
@@ -161,4 +171,8 @@ def check(settings: Settings) -> Settings:
         raise ConfigError(f"mode {settings.mode} needs FILLWRIGHT_API_KEYS")
     if settings.paper_execution_delay_min_ms > settings.paper_execution_delay_max_ms:
         raise ConfigError("FILLWRIGHT_PAPER_EXECUTION_DELAY_MIN_MS exceeds …_MAX_MS")
+    for name in ("RAYDIUM", "METEORA", "EXECUTION"):
+        low, high = (getattr(settings, f"paper_{name.lower()}_price_{end}") for end in ("low", "high"))
+        if low > high:
+            raise ConfigError(f"FILLWRIGHT_PAPER_{name}_PRICE_LOW exceeds …_HIGH")
     return settings

@@ -60,6 +60,29 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("COMPAT_INSECURE", ("compat_insecure",), "1 opens the dialects' API to everybody"),
 )
 
+DIALECT_DEFAULTS: dict[str, dict[str, str]] = {
+    "002": {
+        "orders_per_minute": "100",
+        "paper_execution_delay_min_ms": "2500",
+        "paper_execution_delay_max_ms": "3500",
+        "paper_execution_price_low": "0.995",
+        "paper_execution_price_high": "1.005",
+    },
+    "003": {
+        "orders_per_minute": "100",
+        "paper_execution_price_low": "0.95",
+        "paper_execution_price_high": "1.05",
+    },
+    "004": {
+        "concurrency": "5",
+        "paper_execution_delay_min_ms": "2500",
+        "paper_execution_delay_max_ms": "2500",
+        "paper_execution_price_low": "0.99",
+        "paper_execution_price_high": "1.01",
+    },
+}
+"""What an engine had where no variable said otherwise; COMPAT_DEFAULT_DIALECT brings it back."""
+
 UNUSED: dict[str, str] = {
     "JWT_SECRET": "no dialect signs anything with it",
     "API_BASE": "read by the demo client, not by the engine",
@@ -110,8 +133,11 @@ def read(variables: Mapping[str, str]) -> Reading:
         reading.found["environment"] = Found(_environment(spelling.value), spelling.source)
     if "DEX_MODE" in given:
         reading.found["mode"] = Found(_mode(given["DEX_MODE"]), "DEX_MODE")
-    _database(given, reading)
+    dialect = _dialect(variables)
+    _database(given, reading, _DATABASE_003 if dialect.value == "003" else {})
     _redis(given, reading)
+    for field, value in DIALECT_DEFAULTS.get(dialect.value, {}).items():
+        reading.found.setdefault(field, Found(value, dialect.source))
     reading.warnings += [f"{name} is set but not used: {why}" for name, why in UNUSED.items() if name in given]
     return reading
 
@@ -128,10 +154,17 @@ def _mode(text: str) -> str:
     return mode
 
 
-def _database(given: Mapping[str, str], reading: Reading) -> None:
+def _dialect(variables: Mapping[str, str]) -> Found:
+    """The dialect that is named, by our variable or theirs: its engine's defaults hold."""
+    for name in ("FILLWRIGHT_COMPAT_DEFAULT_DIALECT", "COMPAT_DEFAULT_DIALECT"):
+        if variables.get(name, "").strip():
+            return Found(variables[name].strip(), name)
+    return Found("", "")
+
+
+def _database(given: Mapping[str, str], reading: Reading, defaults: Mapping[str, str]) -> None:
     if "database_url" in reading.found:
         return
-    defaults = _DATABASE_003 if given.get("COMPAT_DEFAULT_DIALECT") == "003" else {}
     parts, used = _parts(_DATABASE, given, defaults, reading, "the embedded store is used")
     if used:
         user, password = quote(parts["user"], safe=""), quote(parts["password"], safe="")

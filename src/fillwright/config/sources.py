@@ -71,6 +71,14 @@ def load(
     return Loaded(settings, sources, tuple(_refuse_or_warn(settings, sources, reading)))
 
 
+def database_url(*, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> str | None:
+    """The store's address as `load` finds it, whatever else is set or missing. Raises ConfigError."""
+    variables, _ = _variables(os.environ if environ is None else environ, dotenv)
+    own = variables.get(PREFIX + "DATABASE_URL", "").strip()
+    found = legacy.read(variables).found.get("database_url")
+    return own or (found.value if found is not None else None)
+
+
 def effective(loaded: Loaded) -> list[Setting]:
     """Every setting, in the order of its declaration."""
     return [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -70,11 +70,21 @@ class PaperChain:
     """Implements `ports.Chain`; see there for the contracts. `open` before use, `close` afterwards.
 
     `wallet` pays for the transactions that it builds and makes their markers. `reader` reads what is durable.
+    `has_signed` says of raw transactions that their signature is right; any other's is verified.
     """
 
     reader: LedgerReader
 
-    def __init__(self, *, settings: Settings, clock: Clock, wallet: str, origin: Origin) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        wallet: str,
+        origin: Origin,
+        has_signed: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        self._has_signed = has_signed or (lambda _: False)
         self._settings = settings
         self._clock = clock
         self._wallet = Pubkey.from_string(wallet)
@@ -178,7 +188,7 @@ class PaperChain:
         transaction = parse_signed(raw)
         signature = transaction.signature
         since = self._blockhash_slot(transaction)
-        if not is_signed(raw, transaction.payer):
+        if not self._has_signed(raw) and not is_signed(raw, transaction.payer):
             raise ChainError("the signature is not the payer's over these bytes", code="signature_invalid")
         if signature in self._in_flight or self._state.is_unwritten(signature):
             return
@@ -270,6 +280,7 @@ class PaperChain:
         if expired or not self._state.can_pay(transaction):
             self._wake(transaction.signature)
             return
+        self._reprice(transaction)
         self._state.land(transaction, self._outcome(transaction), due_ms)
         self._schedule_flush()
 
@@ -278,6 +289,12 @@ class PaperChain:
         if rate and self._draw("failure", transaction) < rate:
             return Revert(RevertReason.PROGRAM_ERROR, "the paper chain fails a share of all transactions at random")
         return self._state.try_out(transaction)
+
+    def _reprice(self, transaction: Transaction) -> None:
+        low, high = self._settings.paper_execution_price_low, self._settings.paper_execution_price_high
+        multiple = low + (high - low) * self._draw("price", transaction)
+        if multiple != 1.0:
+            self._state.reprice(transaction, multiple)
 
     def _is_dropped(self, transaction: Transaction) -> bool:
         """Whether this send is lost on the way. The same bytes sent again have a chance of their own."""

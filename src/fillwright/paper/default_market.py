@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from math import exp, isqrt, sqrt
+from math import isqrt, sqrt
 from typing import NamedTuple
 
 from solders.pubkey import Pubkey
@@ -62,6 +62,8 @@ TOKENS = {
 COMMON = "market"
 """The key of the factor that all prices have in common."""
 CLMM, DLMM = "raydium_clmm", "meteora_dlmm"
+_SPREAD = 0.0125
+"""Standard deviation of the concentrated pools' first prices: half of the edge that others trade them back to."""
 _CPMM_RATE_OF_BPS = 100
 _DAMM_NUMERATOR_OF_BPS = 100_000
 _CPMM_PROTOCOL_SHARE = 120_000
@@ -76,7 +78,21 @@ _BY_SYMBOL = {token.symbol: token for token in MAINNET_TOKENS}
 
 def market_terms(settings: Settings) -> MarketTerms:
     """The settings' market; what they leave open has its default."""
-    return MarketTerms(edge=settings.paper_edge, arbitrage_probability=settings.paper_arbitrage_probability)
+    bands: dict[Address, tuple[float, float]] = {}
+    for symbols in PAIRS:
+        for venue, (low, high) in _price_bands(settings).items():
+            # A CPMM's sides stand in the order of their mints: its price is then the other way round.
+            turned = venue == CPMM and _turned(_BY_SYMBOL[symbols[0]], _BY_SYMBOL[symbols[1]])
+            bands[made_up_address(venue, *symbols)] = (1 / high, 1 / low) if turned else (low, high)
+    return MarketTerms(bands=bands, arbitrage_probability=settings.paper_arbitrage_probability)
+
+
+def _price_bands(settings: Settings) -> dict[str, tuple[float, float]]:
+    """Within which multiples of the reference price each venue's pools stand."""
+    return {
+        CPMM: (settings.paper_raydium_price_low, settings.paper_raydium_price_high),
+        DAMM_V2: (settings.paper_meteora_price_low, settings.paper_meteora_price_high),
+    }
 
 
 def reference_prices(genesis: Genesis, volatility: float, correlation: float = 0.5) -> dict[Mint, ReferencePrice]:
@@ -100,8 +116,9 @@ def reference_prices(genesis: Genesis, volatility: float, correlation: float = 0
 
 
 def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, ReferencePrice]) -> tuple[Pool, ...]:
-    """Two pools per pair, each somewhere within `paper_edge` of the reference price."""
+    """Two pools per pair, each somewhere in its venue's band around the reference price."""
     pools: list[Pool] = []
+    bands = _price_bands(settings)
     for symbols in PAIRS:
         tokens = (_BY_SYMBOL[symbols[0]], _BY_SYMBOL[symbols[1]])
         dollars = (prices[tokens[0].mint].price(0), prices[tokens[1].mint].price(0))
@@ -110,8 +127,9 @@ def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, Re
             (DAMM_V2, settings.paper_meteora_liquidity),
         ):
             address = made_up_address(venue, *symbols)
-            # The square root of a price within the edge: it divides one side and multiplies the other.
-            away = exp(settings.paper_edge * (draw(genesis.seed, "away", address) - 0.5))
+            low, high = bands[venue]
+            # The square root of the multiple: it divides one side and multiplies the other.
+            away = sqrt(low + (high - low) * draw(genesis.seed, "away", address))
             holds = (_units(liquidity / dollars[0] / away, tokens[0]), _units(liquidity / dollars[1] * away, tokens[1]))
             if venue == CPMM:
                 pools.append(cpmm_pool(address, tokens, holds, settings.paper_raydium_fee_bps))
@@ -128,16 +146,17 @@ def _concentrated(
     """A Raydium CLMM and a Meteora DLMM pool of the pair, as deep as its other pools."""
     coins = (Coin(tokens[0].mint, tokens[0].decimals, dollars[0]), Coin(tokens[1].mint, tokens[1].decimals, dollars[1]))
     key = f"{tokens[0].symbol}/{tokens[1].symbol}"
-    spread = settings.paper_edge / 2
     return [
-        pool_of_pair(genesis.seed, f"{key}/{venue}", coins, dollars=float(depth), venue=venue, noise=spread)
+        pool_of_pair(genesis.seed, f"{key}/{venue}", coins, dollars=float(depth), venue=venue, noise=_SPREAD)
         for venue, depth in ((CLMM, settings.paper_raydium_liquidity), (DLMM, settings.paper_meteora_liquidity))
     ]
 
 
 def cpmm_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, int], fee_bps: int) -> CpmmPool:
     """A Raydium CPMM pool that holds these base units. Its sides stand in the order of their mints, as there."""
-    sides = sorted(zip(tokens, holds, strict=True), key=lambda side: bytes(Pubkey.from_string(side[0].mint)))
+    sides = list(zip(tokens, holds, strict=True))
+    if _turned(*tokens):
+        sides.reverse()
     (first, first_holds), (second, second_holds) = sides
     return CpmmPool(
         address=address,
@@ -202,6 +221,11 @@ def made_up_address(*parts: str | int) -> Address:
     """An address that belongs to this name in every paper world."""
     digest = hashlib.sha256("/".join(map(str, ("fillwright paper", *parts))).encode()).digest()
     return Address(str(Pubkey.from_bytes(digest)))
+
+
+def _turned(base: Token, quote: Token) -> bool:
+    """Whether a pool that orders its sides by their mints has the quote first."""
+    return bytes(Pubkey.from_string(quote.mint)) < bytes(Pubkey.from_string(base.mint))
 
 
 def _units(whole: float, token: Token) -> int:

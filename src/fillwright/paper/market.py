@@ -5,7 +5,7 @@ story is a function of the seed, its own address and the swaps made in it, so th
 Must not: know orders or the ledger.
 
 In each slot a noise trader may swap (Poisson times, log-normal sizes), and with a set probability an
-arbitrageur looks: where a pool pays more than the reference price by over `edge`, fees included, they trade it
+arbitrageur looks: where a pool pays more than the reference price by over its edge, fees included, they trade it
 back to that edge.
 """
 
@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from math import exp, inf, log, log1p, sqrt
+from math import exp, inf, log, sqrt
 from typing import NamedTuple
 
 import msgspec
@@ -37,9 +37,12 @@ MAX_ARBITRAGE_SEGMENTS = 64
 class MarketTerms(msgspec.Struct, frozen=True):
     """How the market behaves. Sizes are in dollars; rates per second and pool.
 
-    `noise_spread` is the standard deviation of the sizes' logarithm; no noise trade is above `noise_max`.
+    `bands`: by pool, the multiples of the reference price (of side 0 in side 1) between which it is left alone;
+    `edge`: how far off any other pool may be, as a share. `noise_spread` is the standard deviation of the sizes'
+    logarithm; no noise trade is above `noise_max`.
     """
 
+    bands: Mapping[Address, tuple[float, float]] = {}
     edge: float = 0.025
     arbitrage_probability: float = 0.3
     noise_per_s: float = 0.05
@@ -92,7 +95,8 @@ class _Traders:
         self._address = pool.address
         self._mints = pool.mints
         self._terms = terms
-        self._edge = log1p(terms.edge)
+        low, high = terms.bands.get(pool.address, (1 / (1 + terms.edge), 1 + terms.edge))
+        self._edges = (log(high), -log(low))
         self._references = (prices[pool.mints[0]], prices[pool.mints[1]])
         self._units = (log(10.0) * pool.decimals[0], log(10.0) * pool.decimals[1])
         self._events: OrderedDict[int, list[_Event]] = OrderedDict()
@@ -148,9 +152,9 @@ class _Traders:
         asked = self._asked
         if asked is None or asked.pool is not pool:
             asked = self._asked = self._ask(pool, step)
-        if asked.sell[0] > fair + self._edge:
+        if asked.sell[0] > fair + self._edges[0]:
             return self._arbitrage(pool, 0, fair, step)
-        if asked.sell[1] > self._edge - fair:
+        if asked.sell[1] > self._edges[1] - fair:
             return self._arbitrage(pool, 1, -fair, step)
         return pool
 
@@ -161,22 +165,33 @@ class _Traders:
     def _arbitrage(self, pool: Pool, side: int, fair: float, step: int) -> Pool:
         """Sell `side` into the pool until its marginal price after fees is at the edge."""
         segments = venue_for(pool).curve(pool, self._mints[side], self._clock(step))
-        return self._swap(pool, side, _amount_until(segments, exp(fair + self._edge)), step)
+        return self._swap(pool, side, _amount_until(segments, exp(fair + self._edges[side])), step)
 
     def _swap(self, pool: Pool, side: int, amount: float, step: int) -> Pool:
-        """The pool after the swap; as it was where the program would refuse it."""
-        units = int(min(amount, U64_MAX))
-        if units <= 0:
-            return pool
-        swap = Swap(self._mints[side], SwapMode.EXACT_IN, units)
-        try:
-            after: Pool = venue_for(pool).apply(pool, swap, self._clock(step))[1]
-        except QuoteRefused:
-            return pool
-        return after
+        return _swapped(pool, side, amount, self._clock(step))
 
     def _clock(self, step: int) -> ChainClock:
         return self._genesis.clock_at(self._first_slot + step)
+
+
+def repriced(pool: Pool, side: int, multiple: float, clock: ChainClock) -> Pool:
+    """The pool after somebody else's swap, which makes selling `side` pay `multiple` of what it did at the margin."""
+    sold = side if multiple < 1 else 1 - side
+    target = exp(_marginal(pool, sold, clock)) * min(multiple, 1 / multiple)
+    segments = venue_for(pool).curve(pool, pool.mints[sold], clock)
+    return _swapped(pool, sold, _amount_until(segments, target), clock)
+
+
+def _swapped(pool: Pool, side: int, amount: float, clock: ChainClock) -> Pool:
+    """The pool after the swap; as it was where the program would refuse it."""
+    units = int(min(amount, U64_MAX))
+    if units <= 0:
+        return pool
+    try:
+        after: Pool = venue_for(pool).apply(pool, Swap(pool.mints[side], SwapMode.EXACT_IN, units), clock)[1]
+    except QuoteRefused:
+        return pool
+    return after
 
 
 def _marginal(pool: Pool, side: int, clock: ChainClock) -> float:

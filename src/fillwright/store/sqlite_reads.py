@@ -8,6 +8,7 @@ import msgspec
 
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.queue import QueueState
 from fillwright.ports import OrderFilter, StoreStats
 from fillwright.store import records
 from fillwright.store.queries import load
@@ -23,6 +24,10 @@ def get(connection: sqlite3.Connection, order_id: OrderId) -> Order | None:
 def find(connection: sqlite3.Connection, account: str, client_order_id: str) -> Order | None:
     row = connection.execute(_SQL["find_order"], (account, client_order_id)).fetchone()
     return None if row is None else records.decode_order(*row)
+
+
+def held(connection: sqlite3.Connection, epoch: int) -> list[Order]:
+    return [records.decode_order(*row) for row in connection.execute(_SQL["held_orders"], (epoch,))]
 
 
 def events(connection: sqlite3.Connection, order_id: OrderId, after: int, limit: int) -> list[OrderEvent]:
@@ -92,6 +97,11 @@ def stats(connection: sqlite3.Connection, now_ms: int) -> tuple[StoreStats, int]
         last_sequence=sequence,
     )
     return found, counted
+
+
+def queue_state(connection: sqlite3.Connection) -> QueueState:
+    (state,) = connection.execute(_SQL["queue_state"]).fetchone()
+    return QueueState(state)
 
 
 def next_ready_ms(connection: sqlite3.Connection) -> int | None:

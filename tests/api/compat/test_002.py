@@ -156,3 +156,11 @@ def test_five_sockets_of_one_order_hear_the_same(team: Client) -> None:
     with team.socket(f"/api/orders/{order_id}/ws") as one, team.socket(f"/api/orders/{order_id}/ws") as two:
         first, second = heard(one), heard(two)
     assert [m for m in first if "message" not in m] == [m for m in second if "message" not in m]
+
+
+def test_a_slippage_is_any_fraction_and_is_answered_as_it_was_sent(team: Client) -> None:
+    for slippage in (0, 0.75, 1):
+        order_id = team.order("002", slippage=slippage)
+        assert team.get(f"/api/orders/{order_id}").json()["slippage"] == slippage
+    for slippage in (-0.01, 1.01, "0.1"):
+        assert team.post("/api/orders/execute", {**ORDERS["002"], "slippage": slippage}).status_code == 400

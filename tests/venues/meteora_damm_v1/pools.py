@@ -69,9 +69,10 @@ def pool_with(**changes: Any) -> DammV1Pool:
 
 @st.composite
 def vaults(draw: st.DrawFn, template: Vault) -> tuple[Vault, int]:
-    """A vault with a share price around 1 and maybe locked profit, and the pool's share of it."""
+    """A vault with a share price mostly around 1 and maybe locked profit, and the pool's share of it."""
     supply = draw(st.one_of(st.integers(1, 10**4), st.integers(10**6, 10**13), st.integers(1, 2**61)))
-    total = max(1, supply * draw(st.integers(700, 2_500)) // 1_000) if draw(st.booleans()) else supply
+    price = draw(st.one_of(st.just(1_000), st.integers(700, 2_500), st.sampled_from([50_000, 10**8])))
+    total = min(max(1, supply * price // 1_000), 2**63)
     locked = draw(st.sampled_from([0, total // 1_000, total // 2]))
     vault = replace(
         template,

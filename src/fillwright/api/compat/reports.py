@@ -100,10 +100,16 @@ class Reports:
             "status": "ok" if ok else "degraded",
             "timestamp": rfc3339(services.clock.now_ms()),
             "database": "connected" if database else "disconnected",
-            # The bus is part of the process or has its own reconnection; an engine that is going down drops both.
-            "redis": "connected" if ok else "disconnected",
+            "redis": "connected" if self._bus_answers(ok) else "disconnected",
         }
         return json_response(shape, 200 if ok else 503)
+
+    def _bus_answers(self, engine_is_well: bool) -> bool:
+        """A bus of its own says so itself; one inside the process is as well as the engine."""
+        for name, connected in self._services.parts:
+            if name == "bus":
+                return connected()
+        return engine_is_well
 
     async def _store_answers(self) -> bool:
         try:

@@ -43,7 +43,7 @@ def spec_of(fields: Fields, dialect: Dialect, services: Services, account: str, 
         output_mint=target.mint,
         mode=SwapMode.EXACT_IN,
         amount=amount,
-        slippage_bps=int(tolerance * _BPS),
+        slippage_bps=min(int(tolerance * _BPS), services.settings.max_slippage_bps),
         limit=limit,
         hold=hold,
         max_legs=_max_legs(source, target, services),
@@ -141,10 +141,9 @@ def _slippage(fields: Fields, dialect: Dialect, services: Services) -> Decimal:
     """The tolerance as a fraction: the request's, the dialect's, or the engine's."""
     settings = services.settings
     if dialect.slippage and fields.get(dialect.slippage) is not None:
-        most = Decimal(settings.max_slippage_bps) / _BPS
         asked = number(fields[dialect.slippage])
-        if asked is None or not 0 <= asked <= most:
-            detail = f"{dialect.slippage} must be a number from 0 to {most}"
+        if asked is None or not 0 <= asked <= 1:
+            detail = f"{dialect.slippage} must be a number from 0 to 1"
             raise InvalidInput("slippage_out_of_range", detail, pointer=f"/{dialect.slippage}")
         return asked
     if dialect.default_slippage is not None:

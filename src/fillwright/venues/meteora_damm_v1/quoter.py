@@ -6,7 +6,7 @@ only checks that provably can't fail below a bound worked out beforehand; everyt
 
 from __future__ import annotations
 
-from math import sqrt
+from math import gcd, sqrt
 
 import msgspec
 
@@ -69,67 +69,108 @@ def safe_input(side: Side) -> int:
     return max(bound, 0)
 
 
-class _Gain(msgspec.Struct, frozen=True):
-    """How many tokens fewer than deposited the pool's share gains, read off r = deposited · S mod U.
+class _Terms(msgspec.Struct, frozen=True):
+    """What both curves read of a side, every fraction in lowest terms.
 
-    With L of the vault's S shares, U unlocked tokens, rho = L·U mod S and m shares minted, the gain is
-    deposited + floor((rho·(S + m) - r·(S - L)) / (S·(S + m))): for r <= `none` nothing is lost, whatever m;
-    for `above_one` < r <= `one` exactly one unit, while m stays below that of `near` tokens.
+    With L of the input vault's S shares, U unlocked tokens, rho = L·U mod S, a deposit of D tokens and
+    r = D·S mod U, the pool's share gains D less the ceiling of (r·A - B·(U + D)) / (S·(S·(U + D) - r)), where
+    A = U·(S - L) + rho and B = rho·S. So it gains D for r <= `none` or D >= `lossless`, and D - 1 for
+    `sure` < r <= `one` while D <= `near`.
     """
 
+    limit: int
+    trade: tuple[int, int]
+    protocol: tuple[int, int]
+    least_trade: int
+    least_protocol: int
+    supply_in: int
+    unlocked_in: int
     none: int
-    above_one: int
+    sure: int
     one: int
     near: int
+    lossless: int
+    weight_lost: int
+    weight_held: int
+    supply_out: int
+    unlocked_out: int
 
 
-def _gain(side: Side) -> _Gain:
-    supply, unlocked, share = side.vault_in.lp_supply, side.unlocked_in, side.lp_in
-    others = supply - share
-    if supply == 0 or unlocked == 0 or others <= 0:
-        return _Gain(unlocked, unlocked, unlocked, 0)
-    rho = share * unlocked % supply
-    near = side.reserve_in
-    most_minted = near * supply // unlocked + 1
-    return _Gain(
-        none=rho * supply // others,
-        above_one=rho * (supply + most_minted) // others,
-        one=(rho + supply) * supply // others,
-        near=near,
+def _terms(side: Side, limit: int) -> _Terms:
+    fees, supply, unlocked = side.pool.fees, side.vault_in.lp_supply, side.unlocked_in
+    if min(supply, unlocked, side.vault_out.lp_supply, side.unlocked_out) == 0 or limit <= 0:
+        return _Terms(0, (0, 1), (0, 1), 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1)
+    others = supply - side.lp_in
+    rho = side.lp_in * unlocked % supply
+    weight_lost, weight_held = unlocked * others + rho, rho * supply
+    lossless = limit + 1
+    if weight_held:
+        lossless = max((unlocked - 1) * weight_lost // weight_held - unlocked + 1, 0)
+    return _Terms(
+        limit=limit,
+        trade=_lowest(fees.trade_numerator, fees.trade_denominator),
+        protocol=_lowest(fees.protocol_numerator, fees.protocol_denominator),
+        least_trade=1 if fees.trade_numerator else 0,
+        least_protocol=1 if fees.trade_numerator and fees.protocol_numerator else 0,
+        supply_in=supply,
+        unlocked_in=unlocked,
+        none=weight_held // others if others else unlocked,
+        sure=weight_held * (unlocked + side.reserve_in) // weight_lost if weight_lost else unlocked,
+        one=(supply * supply + weight_held) * unlocked // (weight_lost + supply),
+        near=side.reserve_in,
+        lossless=lossless if others else 0,
+        weight_lost=weight_lost,
+        weight_held=weight_held,
+        supply_out=side.vault_out.lp_supply,
+        unlocked_out=side.unlocked_out,
     )
 
 
+def _lowest(numerator: int, denominator: int) -> tuple[int, int]:
+    shared = gcd(numerator, denominator)
+    return numerator // shared, denominator // shared
+
+
+def _lost(terms: _Terms, deposited: int, lost: int, net: int) -> int:
+    """How many units fewer than `deposited` the pool's share gains; no more than shows that nothing is left."""
+    held = terms.unlocked_in + deposited
+    excess = lost * terms.weight_lost - terms.weight_held * held
+    if excess <= 0:
+        return 0
+    return min(-(-excess // (terms.supply_in * (terms.supply_in * held - lost))), net + 1)
+
+
 def _constant_product(side: Side) -> Quoter:
+    """The output is read off as y - ⌈x·y / (x + net)⌉: one division, of a constant."""
     x, y, reserve = side.reserve_in, side.reserve_out, side.vault_out.reserve
-    limit = min(safe_input(side), x * y - x) if x > _LEAST_RESERVE else 0
-    fees, gain = side.pool.fees, _gain(side)
-    trade_n, trade_d = fees.trade_numerator, fees.trade_denominator
-    protocol_n, protocol_d = fees.protocol_numerator, fees.protocol_denominator
-    least_trade = 1 if trade_n else 0
-    least_protocol = 1 if trade_n and protocol_n else 0
-    unlocked_in, supply_in, lp_in = side.unlocked_in, side.vault_in.lp_supply, side.lp_in
-    unlocked_out, supply_out = side.unlocked_out, side.vault_out.lp_supply
-    none, above_one, one, near = gain.none, gain.above_one, gain.one, gain.near
+    terms = _terms(side, min(safe_input(side), x * y - x) if x > _LEAST_RESERVE else 0)
+    limit, near = terms.limit, terms.near
+    none, sure, one = terms.none, terms.sure, terms.one
+    (trade_n, trade_d), (protocol_n, protocol_d) = terms.trade, terms.protocol
+    least_trade, least_protocol = terms.least_trade, terms.least_protocol
+    supply_in, unlocked_in = terms.supply_in, terms.unlocked_in
+    supply_out, unlocked_out = terms.supply_out, terms.unlocked_out
+    most, product = y - 1, x * y - 1
+    unit, lossless_after = trade_n == 1, x + terms.lossless
 
     def fast(amount: int) -> int:
         if 0 < amount <= limit:
-            trade = amount * trade_n // trade_d or least_trade
-            deposited = amount - (trade * protocol_n // protocol_d or least_protocol)
-            net = amount - trade
-            lost = deposited * supply_in % unlocked_in
-            if lost > none:
-                if above_one < lost <= one and amount <= near:
-                    net -= 1
-                else:
-                    minted = deposited * supply_in // unlocked_in
-                    net += (lp_in + minted) * (unlocked_in + deposited) // (supply_in + minted) - x - deposited
-            output = y * net // (x + net)
-            if output > 0:
+            trade = (amount // trade_d if unit else amount * trade_n // trade_d) or least_trade
+            after = x + amount - trade
+            if after < lossless_after:
+                deposited = amount - (trade * protocol_n // protocol_d or least_protocol)
+                lost = deposited * supply_in % unlocked_in
+                if lost > none:
+                    if sure < lost <= one and deposited <= near:
+                        after -= 1
+                    else:
+                        after -= _lost(terms, deposited, lost, amount - trade)
+            output = most - product // after
+            if 0 < output <= reserve:
                 lost = output * supply_out % unlocked_out
                 if lost:
-                    output -= 1 if lost <= supply_out else (lost + supply_out - 1) // supply_out
-                if output <= reserve:
-                    return output
+                    return output - 1 if lost <= supply_out else output - (lost + supply_out - 1) // supply_out
+                return output
         return execute(side, amount).output
 
     return fast
@@ -144,15 +185,13 @@ def _stable(side: Side, curve: StableSide) -> Quoter:
     iterate from the second on lies above it, and one that is 4 or more above moves by more than 1.
     """
     x, reserve = side.reserve_in, side.vault_out.reserve
-    limit = min(safe_input(side), _safe_scaled_input(curve)) if x > _LEAST_RESERVE else 0
-    fees, gain = side.pool.fees, _gain(side)
-    trade_n, trade_d = fees.trade_numerator, fees.trade_denominator
-    protocol_n, protocol_d = fees.protocol_numerator, fees.protocol_denominator
-    least_trade = 1 if trade_n else 0
-    least_protocol = 1 if trade_n and protocol_n else 0
-    unlocked_in, supply_in, lp_in = side.unlocked_in, side.vault_in.lp_supply, side.lp_in
-    unlocked_out, supply_out = side.unlocked_out, side.vault_out.lp_supply
-    none, above_one, one, near = gain.none, gain.above_one, gain.one, gain.near
+    terms = _terms(side, min(safe_input(side), _safe_scaled_input(curve)) if x > _LEAST_RESERVE else 0)
+    limit, lossless, near = terms.limit, terms.lossless, terms.near
+    none, sure, one = terms.none, terms.sure, terms.one
+    (trade_n, trade_d), (protocol_n, protocol_d) = terms.trade, terms.protocol
+    least_trade, least_protocol = terms.least_trade, terms.least_protocol
+    supply_in, unlocked_in = terms.supply_in, terms.unlocked_in
+    supply_out, unlocked_out = terms.supply_out, terms.unlocked_out
     scaled_x, most_y, d, d_squared = curve.x, curve.y - 1, curve.d, curve.d * curve.d
     scale_in, scale_out, twice_ann = curve.scale_in, curve.scale_out, 4 * curve.amp
     b_at_zero = d // (2 * curve.amp) - d
@@ -162,13 +201,10 @@ def _stable(side: Side, curve: StableSide) -> Quoter:
             trade = amount * trade_n // trade_d or least_trade
             deposited = amount - (trade * protocol_n // protocol_d or least_protocol)
             net = amount - trade
-            lost = deposited * supply_in % unlocked_in
-            if lost > none:
-                if above_one < lost <= one and amount <= near:
-                    net -= 1
-                else:
-                    minted = deposited * supply_in // unlocked_in
-                    net += (lp_in + minted) * (unlocked_in + deposited) // (supply_in + minted) - x - deposited
+            if net < lossless:
+                lost = deposited * supply_in % unlocked_in
+                if lost > none:
+                    net -= 1 if sure < lost <= one and deposited <= near else _lost(terms, deposited, lost, net)
             if net >= 0 < deposited:
                 new_x = scaled_x + net * scale_in
                 c = d_squared // (2 * new_x) * d // twice_ann

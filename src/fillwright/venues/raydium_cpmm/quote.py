@@ -148,29 +148,35 @@ def quoter(way: Direction) -> Quoter:
 
 
 def _quoter_with_transfer_fees(way: Direction, keep_in: int, keep_out: int) -> Quoter:
+    """The same between two transfer fees; the curve's output is read off as y - ⌈x·y / (x + net)⌉."""
     reserve_in, reserve_out, room = way.reserve_in, way.reserve_out, way.room
-    bps_in, cap_in = way.fee_in.bps, way.fee_in.maximum
-    bps_out, cap_out = way.fee_out.bps, way.fee_out.maximum
     if reserve_in * reserve_out == 0 or (way.rates.on_input == 0 and way.rates.creator_on_input):
-        room = 0
+        room = -1
+    most, product = reserve_out - 1, reserve_in * reserve_out - 1
+    left_in, cap_in, capped_in = _left_of(way.fee_in)
+    left_out, cap_out, capped_out = _left_of(way.fee_out)
+    creator_on_output = keep_out != FEE_DENOMINATOR
 
     def out(amount: int) -> int:
         if 0 < amount <= U64_MAX:
-            fee = (amount * bps_in + 9_999) // _BPS
-            if fee > cap_in:
-                fee = cap_in
-            arriving = amount - fee
+            arriving = amount - cap_in if amount >= capped_in else amount * left_in // 10_000
             if arriving <= room:
-                net = arriving * keep_in // FEE_DENOMINATOR
-                gross = net * reserve_out // (reserve_in + net) * keep_out // FEE_DENOMINATOR if net else 0
-                fee = (gross * bps_out + 9_999) // _BPS
-                if fee > cap_out:
-                    fee = cap_out
-                if gross > fee:
-                    return gross - fee
+                received = most - product // (reserve_in + arriving * keep_in // 1_000_000)
+                if creator_on_output:
+                    received = received * keep_out // 1_000_000
+                received = received - cap_out if received >= capped_out else received * left_out // 10_000
+                if received > 0:
+                    return received
         raise _refusal(way, amount)
 
     return out
+
+
+def _left_of(fee: TransferFee) -> tuple[int, int, int]:
+    """What a fee leaves of 10,000 parts below its cap; the cap; the amount from which on it is the whole fee."""
+    if fee.bps == 0 or fee.maximum == 0:
+        return _BPS, 0, 0
+    return _BPS - fee.bps, fee.maximum, (fee.maximum - 1) * _BPS // fee.bps + 1
 
 
 def _refusal(way: Direction, amount: int) -> QuoteRefused:

@@ -132,7 +132,8 @@ WHERE e.kind NOT IN ('triggered', 'landed', 'rolled_back');
 
 CREATE VIEW orders_003 AS
 SELECT
-    id, token_in, token_out, printf('%.8f', amount_in) AS amount, printf('%.4f', max_slippage) AS max_slippage, status,
+    id, token_in, token_out, iif(amount_in IS NULL, NULL, printf('%.8f', amount_in)) AS amount,
+    printf('%.4f', max_slippage) AS max_slippage, status,
     CASE dex WHEN 'raydium' THEN 'Raydium' WHEN 'meteora' THEN 'Meteor' ELSE dex END AS quote_dex,
     quote_price, quote_fee, tx_hash, executed_price, realised_slippage AS slippage, error AS error_message, created_at,
     updated_at, attempts, error AS failure_reason, requires_wrapping
