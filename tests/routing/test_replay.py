@@ -13,8 +13,9 @@ from fillwright.domain.errors import StoreError
 from fillwright.domain.routes import limit_after_slippage
 from fillwright.paper.generator import coins, market
 from fillwright.routing.largest import decide_order
+from fillwright.routing.mid import mid_ratio
 from fillwright.routing.replay import decide_recorded, replay
-from fillwright.routing.route import Router, mid_ratio
+from fillwright.routing.route import Router
 from routing.cases import FREE, amount_of, direct_market, order
 from routing.cases import HELD as PAIR
 
