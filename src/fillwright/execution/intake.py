@@ -17,6 +17,7 @@ from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.largest import decide_order
 from fillwright.routing.mid import mid_price
 from fillwright.routing.route import Decision, Router
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
@@ -28,8 +29,17 @@ class Intake:
     """Accepts orders once and for all: what `submit` returns is durable."""
 
     def __init__(
-        self, *, settings: Settings, store: Store, bus: Bus, clock: Clock, ids: Ids, market: MarketFeed
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        ids: Ids,
+        market: MarketFeed,
+        terms: RoutingTerms = DEFAULT_TERMS,
     ) -> None:
+        """`terms`: what quotes are routed by; the same as the journey's, so that orders get what was quoted."""
         self._settings = settings
         self._store = store
         self._bus = bus
@@ -37,6 +47,7 @@ class Intake:
         self._ids = ids
         self._market = market
         self._router = Router()
+        self._terms = terms
         self._accepting = True
         self._draining = False
         self._priced: Snapshot | None = None
@@ -90,7 +101,7 @@ class Intake:
         """As `quote`, with the seconds that deciding took; the market's own answer is not counted."""
         snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
         started_s = self._clock.monotonic_s()
-        decision = decide_order(self._router, spec, snapshot)
+        decision = decide_order(self._router, spec, snapshot, self._terms)
         return decision, self._clock.monotonic_s() - started_s
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:
