@@ -93,7 +93,9 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
         signer = PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
         loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
         origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
-        chain = PaperChain(settings=settings, clock=clock, wallet=signer.wallet, origin=origin)
+        chain = PaperChain(
+            settings=settings, clock=clock, wallet=signer.wallet, origin=origin, has_signed=signer.has_signed
+        )
         await chain.open()
         opened.push_async_callback(chain.close)
         unpriced = loaded.unpriced if loaded is not None else ()
@@ -104,6 +106,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             clock=clock,
             marker_secret=marker_secret(settings.data_dir),
             rebroadcast_s=settings.rebroadcast_s,
+            prompt=True,
         )
         journey = Journey(
             store=store,

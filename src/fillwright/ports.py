@@ -123,7 +123,10 @@ class Store(Protocol):
 
     async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
         """Take up to `limit` due orders that nobody holds: higher priority first, then the longest due.
-        Raises StaleLease."""
+        Raises StaleLease. Where its answer is lost, the orders may be taken all the same: see `held`."""
+
+    async def held(self, lease: Lease) -> list[Order]:
+        """Every order in the hands of this lease, as it stands, in any order; none once the epoch has ended."""
 
     async def next_ready_ms(self) -> int | None:
         """When the earliest unclaimed order is due."""

@@ -124,6 +124,7 @@ async def working(settings: Settings) -> AsyncIterator[str]:
             clock=shared.clock,
             marker_secret=_paper_marker_secret(settings),
             rebroadcast_s=settings.rebroadcast_s,
+            prompt=True,
         )
         policy = RetryPolicy(
             settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)

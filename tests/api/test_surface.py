@@ -118,6 +118,7 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/v1/orders/{order_id}"),
                 ("get", "/v1/orders/{order_id}/events"),
                 ("get", "/v1/orders/{order_id}/events/stream"),
+                ("get", "/v1/orders/{order_id}/explain"),
                 ("post", "/v1/orders/{order_id}/cancel"),
                 ("post", "/v1/orders/{order_id}/release"),
                 ("post", "/v1/orders/batch"),
@@ -128,7 +129,7 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/health/live"),
                 ("get", "/health/ready"),
             }
-            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 14
+            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 15
             request = found["components"]["schemas"]["OrderRequest"]
             assert request["additionalProperties"] is False
             assert '"null"' not in str(request)

@@ -40,7 +40,8 @@ from fillwright.execution.intake import Intake
 from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs
 from fillwright.paper.default_market import cpmm_pool, damm_v2_pool, made_up_address
 from fillwright.ports import Change
-from fillwright.routing.route import decide
+from fillwright.routing.replay import decide_recorded
+from fillwright.routing.route import Router
 from fillwright.store.sqlite import SqliteStore
 
 WALLET = "7xKXtg2CW87d97TXJSDpbD5jBkheTqA83TZRuJosgAsU"
@@ -116,8 +117,8 @@ class World:
         return order
 
     def routed(self, order: Order) -> Routed:
-        decision = decide(order.spec, self.market.current())
-        return Routed(decision.candidates, decision.route, decision.slot)
+        decision, replay = decide_recorded(Router(), order.spec, self.market.current())
+        return Routed(decision.candidates, decision.route, decision.slot, replay)
 
     async def confirm(self, order_id: str) -> Order:
         """Take an order from pending to confirmed; it fills one basis point below its quote."""

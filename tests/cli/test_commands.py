@@ -98,6 +98,43 @@ def test_a_quote_shows_every_pool_and_the_decision(engine: Server) -> None:
     assert "at most" in for_exact_out.out
 
 
+def test_a_decision_is_explained(engine: Server) -> None:
+    with Client(engine.url) as client:
+        order = client.wait(client.submit(input="SOL", output="USDC", amount="40").id)
+        assert client.explain(order.id).same
+    (explained,) = lines_of(piped("explain", order.id, "--url", engine.url))
+    assert (explained["same"], explained["order_id"]) == (True, order.id)
+    for columns in (80, 140):
+        drawn = on_terminal(columns, "explain", order.id[-8:], "--url", engine.url)
+        assert drawn.status == 0
+        fits(drawn, columns)
+        for expected in ("the same as was decided", "40 SOL →", "└── ", "gain over it", "no route gives", "together"):
+            assert expected in drawn.out
+    graph = piped("explain", order.id, "--dot", "--url", engine.url)
+    assert graph.lines[0] == "digraph route {"
+    assert '"SOL" -> "USDC"' in graph.out
+    one_line(piped("explain", "0" * 36, "--url", engine.url), "id_invalid")
+
+
+def test_a_route_is_narrowed_by_options(engine: Server) -> None:
+    asked = ("quote", "SOL", "USDC", "60", "--url", engine.url)
+    (whole,) = lines_of(piped(*asked))
+    pools = [leg["pool"] for leg in whole["route"]["legs"]]  # type: ignore[index]
+    assert len(pools) == 2
+    for options in (
+        ("--max-legs", "1"), ("--venue", "raydium"), ("--exclude-venue", "raydium"), ("--pool", pools[0]),
+        ("--exclude-pool", pools[0]),
+    ):  # fmt: skip
+        (narrowed,) = lines_of(piped(*asked, *options))
+        assert len(narrowed["route"]["legs"]) == 1, options  # type: ignore[index]
+    assert piped("quote", "BONK", "USDC", "1000000", "--url", engine.url).status == 0
+    for closed in (("--max-hops", "1"), ("--direct-only",)):
+        assert piped("quote", "BONK", "USDC", "1000000", *closed, "--url", engine.url).status == 1
+    price = str(float(whole["mid_price"]) * 0.985)  # type: ignore[arg-type]
+    (part,) = lines_of(piped("quote", "SOL", "USDC", "5000", "--fill-to-price", price[:9], "--url", engine.url))
+    assert 0 < float(part["route"]["amount_in"]) < 5_000  # type: ignore[index]
+
+
 def test_a_quote_without_a_route_exits_with_1(engine: Server) -> None:
     assert piped("quote", "JUP", "WIF", "1", "--url", engine.url).status == 1
     assert "no_pool" in on_terminal(80, "quote", "JUP", "WIF", "1", "--url", engine.url).out
@@ -204,7 +241,19 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
 
 def test_the_version_and_the_help_are_there() -> None:
     assert piped("--version").out == f"fillwright {__version__}\n"
-    for command in ("serve", "demo", "order", "quote", "watch", "orders", "cancel", "bench", "config", "venues"):
+    for command in (
+        "serve",
+        "demo",
+        "order",
+        "quote",
+        "explain",
+        "watch",
+        "orders",
+        "cancel",
+        "bench",
+        "config",
+        "venues",
+    ):
         assert piped(command, "--help").status == 0
 
 

@@ -21,7 +21,7 @@ PUBLIC = ("api", "domain", "execution", "routing")
 INTERNAL = frozenset(
     {
         "already_processed", "conflict", "config_error", "invalid_input", "pool_refused", "quote_refused",
-        "replay_unreadable", "stale_lease", "unauthorized", "version_conflict",
+        "stale_lease", "unauthorized", "version_conflict",
     }
 )  # fmt: skip
 """Codes of errors that never leave the engine, or only under a more telling code."""

@@ -12,6 +12,7 @@ from fillwright.domain.transactions import Commitment, SignatureStatus
 from fillwright.execution.attempt import Attempts, Ending, Outcome
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.journey import Journey
+from fillwright.execution.worker import Worker
 
 _GONE = Outcome(Ending.ABSENT, error=OrderError("attempt_expired", "believed gone"))
 
@@ -148,12 +149,19 @@ class ForgetsOpenAttempts(Journey):
         await self._settle(held, _GONE)
 
 
+class ForgetsLostClaims(Worker):
+    """Never looks for orders that it was given in an answer it did not get."""
+
+    async def _adopt(self) -> None: ...
+
+
 class Mutant(msgspec.Struct, frozen=True):
     """`engine` is None where the bug sits in the store."""
 
     name: str
     attempts: type[Attempts] = Attempts
     journey: type[Journey] = Journey
+    worker: type[Worker] = Worker
     fencing: bool = True
     idempotent: bool = True
     alter: Callable[[], None] | None = None
@@ -173,4 +181,5 @@ MUTANTS = (
     Mutant("confirmed_when_processed", attempts=ConfirmedWhenProcessed),
     Mutant("reverted_when_processed", attempts=RevertedWhenProcessed),
     Mutant("forgets_open_attempts", journey=ForgetsOpenAttempts),
+    Mutant("forgets_lost_claims", worker=ForgetsLostClaims),
 )

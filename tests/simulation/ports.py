@@ -259,8 +259,12 @@ class StoreView:
     async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
         await self._enter()
         claimed = self._store.claim(lease, now_ms, limit)
-        await self._process.gate()
+        await self._leave()
         return claimed
+
+    async def held(self, lease: Lease) -> list[Order]:
+        await self._enter()
+        return [self._store.orders[order_id] for order_id, epoch in self._store.owners.items() if epoch == lease.epoch]
 
     async def next_ready_ms(self) -> int | None:
         await self._enter()

@@ -97,7 +97,7 @@ class World:
         )
         bus = _Bus()
         intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=self.ids, market=feed)  # type: ignore[arg-type]
-        worker = Worker(name="w", settings=settings, store=store, bus=bus, clock=clock, journey=journey)  # type: ignore[arg-type]
+        worker = self.mutant.worker(name="w", settings=settings, store=store, bus=bus, clock=clock, journey=journey)  # type: ignore[arg-type]
         await worker.start()
         self.lives.append((process, worker, intake))
 

@@ -333,6 +333,18 @@ class Leasing:
         ids = [order.id for claim in claims for order in claim]
         assert len(ids) == len(set(ids)) == 40
 
+    async def test_a_lease_knows_what_it_holds(self, stage: Stage) -> None:
+        for number in (1, 2, 3):
+            await stage.insert(number)
+        lease, orders = await stage.take(limit=2)
+        other, _ = await stage.take("w2")
+        routed = await stage.change(step(orders[0], ROUTED, lease))
+        await stage.change(step(orders[1], Retrying(0, ERROR, LATER_MS), lease, release=True))
+        assert await stage.store.held(lease) == [routed]
+        assert [order.id for order in await stage.store.held(other)] == [order_id(3)]
+        await stage.store.retire(lease)
+        assert await stage.store.held(lease) == []
+
     async def test_what_waits_or_has_ended_is_not_claimed(self, stage: Stage) -> None:
         held = await stage.insert(1, hold=True)
         ended = await stage.insert(2)

@@ -88,6 +88,9 @@ class Model:
             self.owners[order.id] = lease.epoch
         return due[:limit]
 
+    def held(self, lease: Lease) -> list[Order]:
+        return [self.orders[found] for found in sorted(self.owners) if self.owners[found] == lease.epoch]
+
     def end(self, epochs: set[int]) -> int:
         self.alive -= epochs
         held = [found for found, epoch in self.owners.items() if epoch in epochs]
@@ -179,6 +182,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.same(self.store.claim(lease, now_ms, limit), lambda: self.model.claim(lease, now_ms, limit))
 
     @rule(lease=leases)
+    def held(self, lease: Lease) -> None:
+        async def held() -> list[Order]:
+            return sorted(await self.store.held(lease), key=lambda order: order.id)
+
+        self.same(held(), lambda: self.model.held(lease))
+
+    @rule(lease=leases)
     def heartbeat(self, lease: Lease) -> None:
         def beat() -> None:
             if lease.epoch not in self.model.alive:
@@ -248,9 +258,10 @@ class StoreMachine(RuleBasedStateMachine):
         order = self.model.orders[found]
         if order.status in (S.BUILDING, S.SUBMITTED):
             attempt = attempt_of(order, order.attempt + 1)
-            change = step(order, Submitted(attempt.number, "s"), None, attempt=attempt)
             if order.status is S.SUBMITTED:
                 change = Change(order, (), order.version, None, attempt)
+            else:
+                change = step(order, Submitted(attempt.number, "s"), None, attempt=attempt)
             self.same(self.store.change(change), lambda: self.model.change(change))
 
     @rule(found=orders)

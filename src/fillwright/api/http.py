@@ -17,6 +17,7 @@ from fillwright import observe, wire
 from fillwright.api import views
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.cursor import MAX_CURSOR_CHARS, decode_cursor, encode_cursor
+from fillwright.api.decisions import decided, explain_view
 from fillwright.api.events import context_of, event_view
 from fillwright.api.ids import parse_order_id
 from fillwright.api.openapi import answers
@@ -28,13 +29,15 @@ from fillwright.config import Scope as KeyScope
 from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import InvalidInput, NotFound, Unavailable
 from fillwright.domain.lifecycle import TERMINAL
-from fillwright.domain.orders import Order, OrderId, OrderSpec, OrderStatus
+from fillwright.domain.orders import Order, OrderEvent, OrderId, OrderSpec, OrderStatus, Routed
 from fillwright.domain.tokens import TokenList
+from fillwright.execution.explain import explain
 from fillwright.ports import OrderFilter
 from fillwright.routing.route import Decision, mid_price
 
 JSON = b"application/json"
 MAX_EVENTS = 1_000
+MAX_EXPLAINED_PAGES = 10
 
 OrderIdText = Annotated[str, Path(description="The order's id, a UUID.", json_schema_extra={"format": "uuid"})]
 
@@ -72,34 +75,34 @@ class PostQuote:
         body = await read_body(receive, dict(scope["headers"]), services.settings.max_body_bytes)
         spec = parse_quote(body, services, principal.account)
         started_s = services.clock.monotonic_s()
-        decision = await self._decide(spec)
-        observe.quote_served(routed=decision.route is not None, seconds=services.clock.monotonic_s() - started_s)
-        await send_json(send, 200, wire.encode(self._view(spec, decision)))
+        decision, routing_s = await self._decide(spec)
+        seconds = services.clock.monotonic_s() - started_s
+        observe.quote_served(routed=decision.route is not None, seconds=seconds)
+        await send_json(send, 200, wire.encode(self._view(spec, decision, (seconds, routing_s))))
 
-    async def _decide(self, spec: OrderSpec) -> Decision:
+    async def _decide(self, spec: OrderSpec) -> tuple[Decision, float]:
         try:
             async with asyncio.timeout(self._services.settings.quote_timeout_s):
-                return await self._services.intake.quote(spec)
+                return await self._services.intake.timed_quote(spec)
         except TimeoutError:
             raise Unavailable("the venues did not answer in time", code="quote_timeout") from None
 
-    def _view(self, spec: OrderSpec, decision: Decision) -> wire.QuoteView:
+    def _view(self, spec: OrderSpec, decision: Decision, took_s: tuple[float, float]) -> wire.QuoteView:
         services, tokens = self._services, self._services.market.tokens
         sides = views.sides_of(spec, tokens)
         terms = views.terms(spec, sides)
         return wire.QuoteView(
+            **decided(decision, sides, tokens, mid_price(spec, services.market.current())),
             mode=services.mode,
             input=sides.input,
             output=sides.output,
             swap_mode=spec.mode,
             amount=terms["amount"],
             amount_units=terms["amount_units"],
-            route=views.route_view(decision.route, sides, tokens) if decision.route else None,
-            candidates=views.candidate_views(decision.candidates, sides, tokens),
-            error=views.error_view(decision.problem) if decision.problem else None,
-            mid_price=mid_price(spec, services.market.current()),
             at=views.rfc3339(services.clock.now_ms()),
             slot=decision.slot,
+            took_us=int(took_s[0] * 1_000_000),
+            routing_us=int(took_s[1] * 1_000_000),
         )
 
 
@@ -171,6 +174,20 @@ def order_routes(services: Services, gate: Gate) -> APIRouter:
         """An order's events, ascending by number."""
         return _json(await orders.events(await orders.get(order_id, principal), after, limit))
 
+    @router.get(
+        "/v1/orders/{order_id}/explain",
+        operation_id="explainOrder",
+        responses=answers("ExplainView", 401, 403, 404, 422, 503),
+    )
+    async def explain_order(
+        order_id: OrderIdText,
+        number: Annotated[int | None, Query(ge=1, le=2**31, description="Of a routing event; else the last.")] = None,
+        principal: Principal = reads,
+    ) -> Response:
+        """The order's routing decision, worked out again from what was stored with it. 404 `not_routed`: there is
+        none yet, or not under this number."""
+        return _json(await orders.explain(await orders.get(order_id, principal), number))
+
     @router.post(
         "/v1/orders/{order_id}/cancel",
         operation_id="cancelOrder",
@@ -216,6 +233,25 @@ class _Orders:
         shown = [event_view(event, context, services.mode, tokens) for event in events]
         over = not events or (events[-1].status in TERMINAL) or len(events) < limit
         return wire.EventPage(services.mode, order.id, shown, None if over else events[-1].number)
+
+    async def explain(self, order: Order, number: int | None) -> wire.ExplainView:
+        """The routing event with this number, or the last one, laid out. Raises NotFound `not_routed`."""
+        found: OrderEvent | None = None
+        last = 0
+        after = 0
+        for _ in range(MAX_EXPLAINED_PAGES):
+            events = await self._services.store.events(order.id, after, MAX_EVENTS)
+            for event in events:
+                if isinstance(event.body, Routed):
+                    last = event.number
+                    found = event if number in (None, event.number) else found
+            if len(events) < MAX_EVENTS:
+                break
+            after = events[-1].number
+        if found is None or not isinstance(found.body, Routed):
+            raise NotFound("the order has not been routed, or not by this event", code="not_routed")
+        explanation = explain(order, found.body, last=found.number == last)
+        return explain_view(order, found, explanation, self._services.mode, self._services.market.tokens)
 
     def filter(
         self, account: str, status: OrderStatus | None, wallet: str | None, pair: tuple[str | None, str | None]

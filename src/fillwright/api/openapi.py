@@ -22,6 +22,7 @@ SHAPES = (
     BatchView,
     wire.EventPage,
     wire.QuoteView,
+    wire.ExplainView,
     wire.TokenPage,
     wire.PoolPage,
     wire.StatsView,

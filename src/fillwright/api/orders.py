@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -17,7 +18,7 @@ from fillwright.api import parsing
 from fillwright.api.problems import InvalidParameter
 from fillwright.api.services import Services
 from fillwright.config import Mode
-from fillwright.domain.amounts import MAX_AMOUNT_CHARS, SwapMode, parse_base_units, parse_decimal
+from fillwright.domain.amounts import MAX_AMOUNT_CHARS, SwapMode, parse_base_units, parse_decimal, parse_price
 from fillwright.domain.errors import InvalidInput
 from fillwright.domain.orders import OrderSpec, OrderType
 from fillwright.domain.tokens import Token
@@ -86,6 +87,7 @@ def _spec(fields: dict[str, Any], services: Services, account: str) -> OrderSpec
         max_legs=fields.get("max_legs"),
         max_hops=fields.get("max_hops"),
         direct_only=fields.get("direct_only", False),
+        fill_to=_fill_to(fields, mode, source, target) if "fill_to_price" in fields else "",
     )
 
 
@@ -104,6 +106,16 @@ def _limit(fields: dict[str, Any], mode: SwapMode, source: Token, target: Token)
     if other in fields:
         raise InvalidInput("limit_not_applicable", f"the bound of {mode} is {name}", pointer=f"/{other}")
     return parse_decimal(fields[name], token.decimals, pointer=f"/{name}") if name in fields else None
+
+
+def _fill_to(fields: dict[str, Any], mode: SwapMode, source: Token, target: Token) -> str:
+    """The price in base units, exact. It is a bound of its own: an explicit one beside it would contradict it."""
+    pointer = "/fill_to_price"
+    if mode is not SwapMode.EXACT_IN or "min_out" in fields:
+        detail = "a fill to a price is exact-in, and its price is its bound"
+        raise InvalidInput("limit_not_applicable", detail, pointer=pointer)
+    price = parse_price(fields["fill_to_price"], pointer=pointer)
+    return str(price * Fraction(10**target.decimals, 10**source.decimals))
 
 
 def _slippage(fields: dict[str, Any], services: Services, *, has_limit: bool) -> int:
@@ -219,6 +231,7 @@ _QUOTE_FIELDS: dict[str, parsing.Read] = {
     "max_legs": parsing.bounded(1, wire.MAX_LEGS),
     "max_hops": parsing.bounded(1, wire.MAX_HOPS),
     "direct_only": parsing.flag,
+    "fill_to_price": _amount_text,
 }
 
 _ORDER_FIELDS: dict[str, parsing.Read] = {

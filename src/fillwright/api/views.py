@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -15,9 +16,9 @@ import msgspec
 
 from fillwright import wire
 from fillwright.domain.accounts import Mint
-from fillwright.domain.amounts import SwapMode, format_quotient, format_units
+from fillwright.domain.amounts import MAX_AMOUNT_CHARS, SwapMode, format_quotient, format_ratio, format_units
 from fillwright.domain.orders import Fill, Order, OrderError, OrderSpec
-from fillwright.domain.routes import Candidate, Fee, Leg, Route
+from fillwright.domain.routes import Candidate, Dust, Fee, Leg, Route
 from fillwright.domain.tokens import TokenList
 
 _LAMPORT_DECIMALS = 9
@@ -120,10 +121,17 @@ def terms(spec: OrderSpec, sides: Sides) -> dict[str, Any]:
         "max_legs": spec.max_legs,
         "max_hops": spec.max_hops,
         "direct_only": spec.direct_only,
+        "fill_to_price": _fill_to_price(spec, sides) if spec.fill_to else None,
         "not_before": _time_or_none(spec.not_before_ms),
         "priority": spec.priority,
         "hold": spec.hold,
     }
+
+
+def _fill_to_price(spec: OrderSpec, sides: Sides) -> str:
+    """In whole tokens, as it was given."""
+    whole = Fraction(spec.fill_to) * Fraction(10**sides.input.decimals, 10**sides.output.decimals)
+    return format_ratio(whole, MAX_AMOUNT_CHARS)
 
 
 def realised_slippage_bps(route: Route, fill: Fill) -> str:
@@ -170,7 +178,18 @@ def route_view(route: Route, sides: Sides, tokens: TokenList) -> wire.RouteView:
         price_impact_bps=bps(route.price_impact_ppm, 1_000_000),
         legs=[_leg_view(leg, tokens) for leg in route.legs],
         slot=route.slot,
+        dust=[_dust_view(dust, tokens) for dust in route.dust],
+        cost=format_units(route.cost, bounded.decimals),
+        cost_units=str(route.cost),
+        size_bytes=route.size_bytes or None,
+        locks=route.locks or None,
+        compute_units=route.compute_units or None,
     )
+
+
+def _dust_view(dust: Dust, tokens: TokenList) -> wire.DustView:
+    token = token_ref(dust.mint, tokens)
+    return wire.DustView(token.mint, token.symbol, format_units(dust.amount, token.decimals), str(dust.amount))
 
 
 def _leg_view(leg: Leg, tokens: TokenList) -> wire.LegView:
@@ -186,6 +205,9 @@ def _leg_view(leg: Leg, tokens: TokenList) -> wire.LegView:
         amount_out=format_units(leg.amount_out, target.decimals),
         amount_out_units=str(leg.amount_out),
         fees=_fee_views(leg.fees, tokens),
+        path=leg.path,
+        hop=leg.hop,
+        price_impact_bps=bps(leg.price_impact_ppm, 1_000_000),
     )
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from fillwright import __version__
-from fillwright.cli import db, processes, signer, venues
+from fillwright.cli import db, processes, signer, trading, venues
 from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.localnet import localnet
 from fillwright.cli.output import console, emit, fail, is_pretty
+from fillwright.cli.remote import DEFAULT_URL, ApiKey, Json, Url, run, whole_id
 from fillwright.cli.snapshot import snapshot as snapshot_command
-from fillwright.domain.errors import Conflict, FillwrightError, NotFound
-
-if TYPE_CHECKING:
-    from fillwright.client import AsyncClient
+from fillwright.domain.errors import FillwrightError
 
 app = typer.Typer(
     name="fillwright",
@@ -39,16 +35,8 @@ for _process in (processes.api, processes.worker, processes.paper):
     app.command()(_process)
 app.command("config")(settings_command.show)
 
-Url = Annotated[str, typer.Option("--url", envvar="FILLWRIGHT_URL", help="Where the engine listens.")]
-ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="FILLWRIGHT_API_KEY", help="Where keys are set up.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, as when the output is not a terminal.")]
-Slippage = Annotated[int | None, typer.Option("--slippage-bps", help="Tolerance after the quote, in basis points.")]
-DEFAULT_URL = "http://127.0.0.1:3000"
 EXIT_INTERRUPTED = 130
 EXIT_READER_LEFT = 141
-SEARCHED_ORDERS = 1_000
-"""How many of the newest orders are searched for an id of which only the end was given."""
-ID_CHARS = 36
 
 
 def main() -> None:
@@ -114,73 +102,12 @@ def demo(json: Json = False) -> None:
     """Five orders end to end on a temporary engine: states, routing, fills and a summary."""
     from fillwright.cli import demo as demonstration
 
-    raise typer.Exit(_run(demonstration.run(json)))
+    raise typer.Exit(run(demonstration.run(json)))
 
 
-@app.command()
-def order(
-    input_: Annotated[str, typer.Argument(metavar="INPUT", help="Token to spend: symbol or mint.")],
-    output: Annotated[str, typer.Argument(help="Token to receive: symbol or mint.")],
-    amount: Annotated[str, typer.Argument(help="Amount in whole tokens, such as 1.5.")],
-    exact_out: Annotated[bool, typer.Option("--exact-out", help="AMOUNT is what to receive.")] = False,
-    slippage_bps: Slippage = None,
-    min_out: Annotated[str | None, typer.Option(help="Least output to accept, instead of a tolerance.")] = None,
-    max_in: Annotated[str | None, typer.Option(help="Most input to pay, with --exact-out.")] = None,
-    client_order_id: Annotated[str | None, typer.Option(help="Repeat safely: the same id is one order.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return once the order is accepted.")] = False,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    json: Json = False,
-) -> None:
-    """Order, and watch it to its end. Exit status 0 only when it is confirmed."""
-    fields = _fields(input_, output, amount, exact_out, slippage_bps, min_out, max_in)
-    if client_order_id is not None:
-        fields["client_order_id"] = client_order_id
-
-    async def place() -> int:
-        from rich.console import Group
-
-        from fillwright.cli import show
-        from fillwright.client import AsyncClient
-
-        async with AsyncClient(url, api_key=api_key) as client:
-            placed = await client.submit(**fields)
-            if detach:
-                emit(placed, json, lambda: show.order_view(placed))
-                return 0
-            async for event in client.stream(placed.id):
-                emit(event, json, lambda event=event: show.event_line(event, with_order=False))  # type: ignore[misc]
-            ended = await client.get(placed.id)
-            emit(ended, json, lambda: Group("", show.order_view(ended)))
-            return 0 if ended.status == "confirmed" else 1
-
-    raise typer.Exit(_run(place()))
-
-
-@app.command()
-def quote(
-    input_: Annotated[str, typer.Argument(metavar="INPUT", help="Token to spend: symbol or mint.")],
-    output: Annotated[str, typer.Argument(help="Token to receive: symbol or mint.")],
-    amount: Annotated[str, typer.Argument(help="Amount in whole tokens, such as 1.5.")],
-    exact_out: Annotated[bool, typer.Option("--exact-out", help="AMOUNT is what to receive.")] = False,
-    slippage_bps: Slippage = None,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    json: Json = False,
-) -> None:
-    """What an order would get now, from every pool."""
-    fields = _fields(input_, output, amount, exact_out, slippage_bps, None, None)
-
-    async def ask() -> int:
-        from fillwright.cli import show
-        from fillwright.client import AsyncClient
-
-        async with AsyncClient(url, api_key=api_key) as client:
-            answer = await client.quote(**fields)
-            emit(answer, json, lambda: show.quote_view(answer, console.width))
-            return 0 if answer.route is not None else 1
-
-    raise typer.Exit(_run(ask()))
+app.command()(trading.order)
+app.command()(trading.quote)
+app.command()(trading.explain)
 
 
 @app.command()
@@ -198,13 +125,13 @@ def watch(
         from fillwright.client import AsyncClient
 
         async with AsyncClient(url, api_key=api_key) as client:
-            whole_id = None if order_id is None else await _whole_id(client, order_id)
-            everything = whole_id is None
-            async for event in client.stream(whole_id, from_seq=from_seq):
+            wanted = None if order_id is None else await whole_id(client, order_id)
+            everything = wanted is None
+            async for event in client.stream(wanted, from_seq=from_seq):
                 emit(event, json, lambda event=event: show.event_line(event, with_order=everything))  # type: ignore[misc]
         return 0
 
-    raise typer.Exit(_run(follow()))
+    raise typer.Exit(run(follow()))
 
 
 @app.command()
@@ -226,7 +153,7 @@ def orders(
 
         async with AsyncClient(url, api_key=api_key) as client:
             if order_id is not None:
-                one = await client.get(await _whole_id(client, order_id))
+                one = await client.get(await whole_id(client, order_id))
                 emit(one, json, lambda: show.order_view(one))
                 return 0
             found = [item async for item in client.orders(limit=limit, **where)]
@@ -237,7 +164,7 @@ def orders(
                 emit(item, json, lambda: "")
             return 0
 
-    raise typer.Exit(_run(fetch()))
+    raise typer.Exit(run(fetch()))
 
 
 @app.command()
@@ -254,39 +181,8 @@ def cancel(
         from fillwright.client import AsyncClient
 
         async with AsyncClient(url, api_key=api_key) as client:
-            cancelled = await client.cancel(await _whole_id(client, order_id))
+            cancelled = await client.cancel(await whole_id(client, order_id))
             emit(cancelled, json, lambda: show.order_view(cancelled))
             return 0
 
-    raise typer.Exit(_run(call_off()))
-
-
-async def _whole_id(client: AsyncClient, text: str) -> str:
-    """The id of the one recent order that ends like this. Raises NotFound, Conflict."""
-    if len(text) >= ID_CHARS:
-        return text
-    found = [order.id async for order in client.orders(limit=SEARCHED_ORDERS) if order.id.endswith(text.lower())]
-    if not found:
-        raise NotFound(f"none of the newest {SEARCHED_ORDERS} orders has an id that ends like this")
-    if len(found) > 1:
-        raise Conflict("several orders have ids that end like this: give more of it", code="id_ambiguous")
-    return found[0]
-
-
-def _fields(
-    input_: str,
-    output: str,
-    amount: str,
-    exact_out: bool,
-    slippage_bps: int | None,
-    min_out: str | None,
-    max_in: str | None,
-) -> dict[str, Any]:
-    fields: dict[str, Any] = {"input": input_, "output": output, "amount": amount}
-    fields["swap_mode"] = "exact_out" if exact_out else "exact_in"
-    optional = {"slippage_bps": slippage_bps, "min_out": min_out, "max_in": max_in}
-    return fields | {key: value for key, value in optional.items() if value is not None}
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    return asyncio.run(work)
+    raise typer.Exit(run(call_off()))

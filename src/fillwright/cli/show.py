@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -91,7 +91,7 @@ def slippage(text: str | None) -> str:
     return f"{bps(str(abs(value)))} {'worse' if value > 0 else 'better'} than quoted"
 
 
-def swap(order: wire.OrderTerms | wire.QuoteView) -> str:
+def swap(order: wire.OrderTerms | wire.QuoteView | wire.ExplainView) -> str:
     """Both sides, the fixed one with its amount: `1.5 SOL → USDC`, or `USDC → 5 SOL` for exact-out."""
     amount = number(order.amount)
     if order.swap_mode is SwapMode.EXACT_IN:
@@ -128,9 +128,11 @@ def venues(route: wire.RouteView | None) -> str:
 
 
 def candidates_table(
-    candidates: Sequence[wire.CandidateView], route: wire.RouteView | None, order: wire.OrderTerms | wire.QuoteView,
+    candidates: Sequence[wire.CandidateView],
+    route: wire.RouteView | None,
+    order: wire.OrderTerms | wire.QuoteView | wire.ExplainView,
     width: int,
-) -> Table:  # fmt: skip
+) -> Table:
     """Every pool's answer, best first, the chosen ones marked."""
     exact_in = order.swap_mode is SwapMode.EXACT_IN
     chosen = {leg.pool for leg in route.legs} if route else set()
@@ -194,24 +196,6 @@ def _gain_bps(route: wire.RouteView, best: wire.CandidateView) -> str:
     alone = Decimal(best.amount_out_units or 0) / Decimal(best.amount_in_units or 1)
     together = Decimal(route.amount_out_units) / Decimal(route.amount_in_units)
     return str((together / alone - 1) * 10_000 if alone else Decimal(0))
-
-
-def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
-    title = Text.assemble((swap(quote), "bold"), (f"  slot {quote.slot}, {quote.mode}", "dim"))
-    asked = [candidates_table(quote.candidates, quote.route, quote, width)] if quote.candidates else []
-    if quote.route is None:
-        reason = f"{quote.error.code}: {quote.error.message}" if quote.error else "no route"
-        return Group(title, *asked, Text(reason, style="red"))
-    route = quote.route
-    exact_in = quote.swap_mode is SwapMode.EXACT_IN
-    bound, limited = ("at least", quote.output) if exact_in else ("at most", quote.input)
-    rows = (
-        ("pay", f"{number(route.amount_in, 12)} {name(quote.input)}"),
-        ("receive", f"{number(route.amount_out, 12)} {name(quote.output)}"),
-        (bound, f"{number(route.limit, 12)} {name(limited)}"),
-        ("decision", decision_line(quote.candidates, route)),
-    )
-    return Group(title, *asked, facts(rows))
 
 
 def facts(rows: Iterable[tuple[str, RenderableType | None]]) -> Table:

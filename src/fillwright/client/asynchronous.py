@@ -65,6 +65,11 @@ class AsyncClient:
     async def get(self, order_id: str) -> wire.OrderView:
         return await self._send(calls.order(order_id))
 
+    async def explain(self, order_id: str, *, number: int | None = None) -> wire.ExplainView:
+        """The order's last routing decision, or that of event `number`, worked out again from what was stored with
+        it. ApiError `not_routed`: there is none."""
+        return await self._send(calls.explain(order_id, number))
+
     async def cancel(self, order_id: str) -> wire.OrderView:
         """Cancel before anything is sent. ApiError `not_cancellable`: it is too late, or has ended before."""
         return await self._send(calls.cancel(order_id))

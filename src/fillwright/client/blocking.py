@@ -67,6 +67,11 @@ class Client:
     def get(self, order_id: str) -> wire.OrderView:
         return self._send(calls.order(order_id))
 
+    def explain(self, order_id: str, *, number: int | None = None) -> wire.ExplainView:
+        """The order's last routing decision, or that of event `number`, worked out again from what was stored with
+        it. ApiError `not_routed`: there is none."""
+        return self._send(calls.explain(order_id, number))
+
     def cancel(self, order_id: str) -> wire.OrderView:
         """Cancel before anything is sent. ApiError `not_cancellable`: it is too late, or has ended before."""
         return self._send(calls.cancel(order_id))

@@ -46,6 +46,7 @@ class QuoteFields(TypedDict, total=False):
     max_legs: int | None
     max_hops: int | None
     direct_only: bool
+    fill_to_price: str | Decimal | None
 
 
 class OrderFields(QuoteFields, total=False):
@@ -120,6 +121,11 @@ def release(order_id: str) -> Call[wire.OrderView]:
 
 def events(order_id: str, after: int) -> Call[wire.EventPage]:
     return Call("GET", _order_path(order_id) + "/events", wire.EventPage, params={"after": str(after)})
+
+
+def explain(order_id: str, number: int | None) -> Call[wire.ExplainView]:
+    params = {} if number is None else {"number": str(number)}
+    return Call("GET", _order_path(order_id) + "/explain", wire.ExplainView, params=params)
 
 
 def orders(where: Mapping[str, Any], cursor: str | None, limit: int | None) -> Call[wire.OrderPage]:

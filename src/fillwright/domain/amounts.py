@@ -77,6 +77,16 @@ def parse_base_units(text: str, *, pointer: str = "/amount") -> int:
     return parse_decimal(text, 0, pointer=pointer)
 
 
+def parse_price(text: str, *, pointer: str) -> Fraction:
+    """A price, a plain decimal string. Raises InvalidInput `amount_format`, `amount_not_positive`."""
+    if len(text) > MAX_AMOUNT_CHARS or _DECIMAL.fullmatch(text) is None:
+        raise InvalidInput("amount_format", 'a price is a plain decimal string such as "149.5"', pointer=pointer)
+    price = Fraction(text)
+    if price <= 0:
+        raise InvalidInput("amount_not_positive", "a price must be greater than zero", pointer=pointer)
+    return price
+
+
 def _bounded(units: int, pointer: str) -> int:
     if units <= 0:
         raise InvalidInput("amount_not_positive", "an amount must be greater than zero", pointer=pointer)

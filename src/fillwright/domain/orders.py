@@ -51,6 +51,8 @@ class OrderSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     `amount`: base units of the input (exact-in) or the output (exact-out). `limit`: an explicit min-out or
     max-in, which then replaces `slippage_bps`. `not_before_ms`: the order is not due earlier.
     `hold`: accepted, but waits for an explicit release. `venues`, `pools`: only these, where not empty.
+    `fill_to`: the least output base units per input base unit, as a fraction such as "3/2000": as much of `amount`
+    is executed as gets that much; "" for all or nothing.
     `dialect`: the client dialect it came in, and `dialect_fields` what that dialect wants to see again.
     """
 
@@ -75,6 +77,7 @@ class OrderSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     max_legs: int | None = None
     max_hops: int | None = None
     direct_only: bool = False
+    fill_to: str = ""
     dialect: str = ""
     dialect_fields: dict[str, str] = {}
 

@@ -7,6 +7,7 @@ steps of `prove_absent`.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from enum import StrEnum
@@ -50,7 +51,11 @@ def marker_seed(secret: bytes, order_id: OrderId) -> str:
 
 
 class Attempts:
-    """Builds and lands attempts on one chain. `witness` is a second, independent view of the same chain."""
+    """Builds and lands attempts on one chain. `witness` is a second, independent view of the same chain.
+
+    `prompt`: the chain builds and simulates within milliseconds, so that a route is written together with what
+    came of it; otherwise it is written first, for those who watch.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Attempts:
         marker_secret: bytes,
         rebroadcast_s: float,
         witness: Chain | None = None,
+        prompt: bool = False,
     ) -> None:
         self._chain = chain
         self._signer = signer
@@ -68,6 +74,7 @@ class Attempts:
         self._marker_secret = marker_secret
         self._rebroadcast_s = rebroadcast_s
         self._witness = witness
+        self._prompt = prompt
 
     async def prepare(self, held: HeldOrder, route: Route) -> None:
         """Build, simulate, sign and commit the next attempt; nothing is sent.
@@ -90,6 +97,10 @@ class Attempts:
             legs=route.legs,
             marker_seed=seed,
         )
+        if self._prompt:
+            await asyncio.sleep(0)
+        else:
+            await held.write_noted()
         blockhash = await self._chain.latest_blockhash()
         message = await self._chain.build(plan, blockhash)
         await self._chain.simulate(message)

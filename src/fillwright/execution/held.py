@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from fillwright.domain.lifecycle import advance, advance_attempt
-from fillwright.domain.orders import Attempt, AttemptStatus, EventBody, Fill, Order, OrderError
+from fillwright.domain.orders import Attempt, AttemptStatus, EventBody, Fill, Order, OrderError, OrderEvent
 from fillwright.ports import Change, Clock, Lease, Store
 
 
 class HeldOrder:
-    """`order` is as the store has it. Each `record` is one durable, fenced compare-and-set."""
+    """Each `record` is one durable, fenced compare-and-set, of what was noted before it too. `order` is as the store
+    has it once nothing is noted that has not been written."""
 
     def __init__(self, order: Order, lease: Lease, store: Store, clock: Clock) -> None:
         self.order = order
@@ -18,6 +19,19 @@ class HeldOrder:
         self._lease = lease
         self._store = store
         self._clock = clock
+        self._written_version = order.version
+        self._noted: tuple[OrderEvent, ...] = ()
+
+    def note(self, body: EventBody) -> None:
+        """Append `body` to the order, to be written with the next `record` or `write_noted`: for what is of no
+        consequence unless more follows at once. Raises IllegalTransition."""
+        self.order, event = advance(self.order, body, self._clock.now_ms())
+        self._noted += (event,)
+
+    async def write_noted(self) -> None:
+        """Write what has been noted, if anything. Raises what `record` raises."""
+        if self._noted:
+            await self._write(self.order, self._noted, None, None, release=False)
 
     async def record(
         self,
@@ -29,12 +43,19 @@ class HeldOrder:
     ) -> None:
         """Append `body` to the order. Raises IllegalTransition, VersionConflict, StaleLease, StoreError,
         Unavailable; `order` and `attempt` are unchanged then."""
-        before = self.order
-        order, event = advance(before, body, self._clock.now_ms())
-        await self._store.change(Change(order, (event,), before.version, self._lease, attempt, fill, release))
-        self.order = order
+        order, event = advance(self.order, body, self._clock.now_ms())
+        await self._write(order, (*self._noted, event), attempt, fill, release=release)
         if attempt is not None:
             self.attempt = attempt
+
+    async def _write(
+        self, order: Order, events: tuple[OrderEvent, ...], attempt: Attempt | None, fill: Fill | None, *, release: bool
+    ) -> None:
+        change = Change(order, events, self._written_version, self._lease, attempt, fill, release)
+        await self._store.change(change)
+        self.order = order
+        self._written_version = order.version
+        self._noted = ()
 
     def attempt_as(
         self,

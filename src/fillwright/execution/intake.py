@@ -13,6 +13,7 @@ from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, Ord
 from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
+from fillwright.routing.largest import decide_order
 from fillwright.routing.route import Decision, Router, mid_price
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
@@ -68,8 +69,14 @@ class Intake:
 
     async def quote(self, spec: OrderSpec) -> Decision:
         """What routing would decide for this order now. Accepts nothing."""
+        return (await self.timed_quote(spec))[0]
+
+    async def timed_quote(self, spec: OrderSpec) -> tuple[Decision, float]:
+        """As `quote`, with the seconds that deciding took; the market's own answer is not counted."""
         snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
-        return self._router.decide(spec, snapshot)
+        started_s = self._clock.monotonic_s()
+        decision = decide_order(self._router, spec, snapshot)
+        return decision, self._clock.monotonic_s() - started_s
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:
         """The cancelled order. Raises NotFound, NotCancellable once bytes may be under way or it has ended."""

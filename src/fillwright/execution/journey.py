@@ -30,6 +30,7 @@ from fillwright.execution.attempt import Attempts, Ending, Outcome
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.retry import GiveUp, RetryPolicy, deadline_ms, next_step
 from fillwright.market.feed import MarketFeed
+from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Clock, Lease, Store
 from fillwright.routing.replay import decide_recorded
 from fillwright.routing.route import Router
@@ -67,10 +68,14 @@ class Journey:
         return held.order
 
     async def _execute(self, held: HeldOrder) -> None:
-        remaining_s = (deadline_ms(held.order, self._clock.now_ms(), self._policy) - self._clock.now_ms()) / 1000
+        started_s = self._clock.monotonic_s()
+        now_ms, now_s = self._clock.now_ms(), asyncio.get_running_loop().time()
+        ends_s = now_s + max(0, deadline_ms(held.order, now_ms, self._policy) - now_ms) / 1000
         try:
-            async with asyncio.timeout(max(0.0, remaining_s)):
-                route = await self._route(held)
+            async with asyncio.timeout_at(min(ends_s, now_s + self._quote_timeout_s)) as limit:
+                snapshot = await self._market.fetch(held.order.spec.input_mint, held.order.spec.output_mint)
+                limit.reschedule(ends_s)
+                route = await self._route(held, snapshot, self._clock.monotonic_s() - started_s)
                 if route is None:
                     return
                 await self._attempts.prepare(held, route)
@@ -93,14 +98,12 @@ class Journey:
         observe.attempt_resumed(held.order.id, attempts[0].number)
         await self._settle(held, await self._attempts.land(held))
 
-    async def _route(self, held: HeldOrder) -> Route | None:
-        """The route, recorded with all that it was chosen from; None when the order has moved on without one."""
-        spec = held.order.spec
-        started_s = self._clock.monotonic_s()
-        async with asyncio.timeout(self._quote_timeout_s):
-            snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
-        decision, replay = decide_recorded(self._router, spec, snapshot)
-        await held.record(Routed(decision.candidates, decision.route, decision.slot, replay))
+    async def _route(self, held: HeldOrder, snapshot: Snapshot, fetched_s: float) -> Route | None:
+        """The route, noted with all that it was chosen from; None when the order has moved on without one.
+        `fetched_s`: how long the snapshot took."""
+        started_s = self._clock.monotonic_s() - fetched_s
+        decision, replay = decide_recorded(self._router, held.order.spec, snapshot)
+        held.note(Routed(decision.candidates, decision.route, decision.slot, replay))
         venue = decision.route.legs[0].venue if decision.route is not None else None
         elapsed_s = self._clock.monotonic_s() - started_s
         observe.order_routed(held.order.id, len(decision.candidates), venue, elapsed_s)

@@ -8,6 +8,9 @@ For exact-in, in output units, of q sold at arrival price S₀ and decision pric
     S₀·q - (R - network) = (S₀ - S₁)·q + fees + (S₁·q - fees - Q) + (Q - R) + network
            shortfall     =    delay    + fees +      impact       + timing  + network
 
+What a route leaves in the wallet of tokens that only pass through is no part of Q: its worth at the decision is taken
+out of the impact and stands beside it as dust.
+
 For exact-out, in input units, of q bought for P, quoted Q, the benchmark is q / S₀ and every sign turns around.
 """
 
@@ -27,7 +30,8 @@ _BPS = 10_000
 class Shortfall(msgspec.Struct, frozen=True):
     """Costs are positive. Units: output base units for exact-in, input base units for exact-out.
 
-    `benchmark` is what the order would have given (or taken) at the arrival price.
+    `benchmark` is what the order would have given (or taken) at the arrival price. `dust` is not lost: it is in the
+    wallet, in another token.
     """
 
     benchmark: Fraction
@@ -36,11 +40,12 @@ class Shortfall(msgspec.Struct, frozen=True):
     impact: Fraction
     timing: Fraction
     network: Fraction
+    dust: Fraction = Fraction(0)
 
     @property
     def total(self) -> Fraction:
         """The sum of the parts."""
-        return self.delay + self.fees + self.impact + self.timing + self.network
+        return self.delay + self.fees + self.impact + self.dust + self.timing + self.network
 
     @property
     def bps(self) -> Fraction:
@@ -60,6 +65,7 @@ class Execution(msgspec.Struct, frozen=True):
     filled_out: int
     fees: Fraction
     network: Fraction
+    dust: Fraction = Fraction(0)
 
 
 def shortfall(execution: Execution) -> Shortfall:
@@ -78,10 +84,16 @@ def shortfall(execution: Execution) -> Shortfall:
         benchmark=benchmark,
         delay=sign * (benchmark - at_decision),
         fees=execution.fees,
-        impact=sign * (at_decision - quoted) - execution.fees,
+        impact=sign * (at_decision - quoted) - execution.fees - execution.dust,
         timing=Fraction(sign * (quoted - filled)),
         network=execution.network,
+        dust=execution.dust,
     )
+
+
+def route_dust(route: Route, mids: dict[Mint, Fraction]) -> Fraction:
+    """What the route is expected to leave of passing tokens, in the units of `route_fees`. Raises KeyError."""
+    return sum((mids[dust.mint] * dust.amount for dust in route.dust), Fraction(0))
 
 
 def route_fees(route: Route, mids: dict[Mint, Fraction]) -> Fraction:

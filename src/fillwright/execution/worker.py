@@ -56,6 +56,7 @@ class Worker:
         self._completed = 0
         self._slot_free = asyncio.Event()
         self._stopping = False
+        self._in_doubt = False
         self._wake_ms: int | None = None
         self._lease: Lease | None = None
         self._loops: list[asyncio.Task[None]] = []
@@ -100,11 +101,14 @@ class Worker:
     async def _dispatch(self) -> None:
         while not self._stopping:
             try:
+                if self._in_doubt:
+                    await self._adopt()
                 claimed = await self._claim()
             except StaleLease:
                 await self._renew_epoch()
                 continue
             except (StoreError, Unavailable) as error:
+                self._in_doubt = True
                 observe.worker_fault(self._name, error.code)
                 await self._clock.sleep(FAULT_PAUSE_S)
                 continue
@@ -128,10 +132,23 @@ class Worker:
         orders = await self._store.claim(lease, now_ms, allowed)
         self._rate.take(now_ms, len(orders))
         for order in orders:
-            task = asyncio.create_task(self._run(order, lease))
-            self._running[order.id] = task
-            task.add_done_callback(lambda _, order_id=order.id: self._ended(order_id))  # type: ignore[misc]
+            self._begin(order, lease)
         return len(orders) == allowed
+
+    async def _adopt(self) -> None:
+        """Run what the store holds as ours and nobody runs: orders of a claim, or of a release, whose answer was
+        lost. They would stay in this worker's hands for as long as it lives."""
+        lease = self._held_lease()
+        known = set(self._running)
+        self._in_doubt = False
+        for order in await self._store.held(lease):
+            if order.id not in known and order.id not in self._running:
+                self._begin(order, lease)
+
+    def _begin(self, order: Order, lease: Lease) -> None:
+        task = asyncio.create_task(self._run(order, lease))
+        self._running[order.id] = task
+        task.add_done_callback(lambda _: self._ended(order.id))
 
     def _ended(self, order_id: OrderId) -> None:
         self._running.pop(order_id, None)
@@ -189,6 +206,7 @@ class Worker:
             await held.record(body, release=True)
         except FillwrightError as failure:
             observe.journey_fault(order.id, failure.code)
+            self._in_doubt = True
 
     async def _keep_alive(self) -> None:
         """Renew the lease, and release the orders of workers that have gone silent."""

@@ -18,6 +18,8 @@ from fillwright.domain.transactions import Signed, SwapPlan
 
 _ONE_SIGNATURE = b"\x01"
 _KEY_MODE = 0o600
+MAX_REMEMBERED = 2_048
+"""Signed transactions that are known again when they reach the chain."""
 
 
 class PaperSigner:
@@ -26,6 +28,7 @@ class PaperSigner:
     def __init__(self, keypair: Keypair) -> None:
         self._keypair = keypair
         self._wallet = str(keypair.pubkey())
+        self._signed: dict[bytes, None] = {}
 
     @classmethod
     def from_seed(cls, seed: int) -> PaperSigner:
@@ -54,7 +57,16 @@ class PaperSigner:
 
     async def sign(self, message: bytes, plan: SwapPlan | None = None) -> Signed:
         signature = self._keypair.sign_message(message)
-        return Signed(str(signature), _ONE_SIGNATURE + bytes(signature) + message)
+        raw = _ONE_SIGNATURE + bytes(signature) + message
+        if len(self._signed) >= MAX_REMEMBERED:
+            del self._signed[next(iter(self._signed))]
+        self._signed[raw] = None
+        return Signed(str(signature), raw)
+
+    def has_signed(self, raw: bytes) -> bool:
+        """Whether these very bytes are known to come from here: their signature need not be verified. False proves
+        nothing."""
+        return raw in self._signed
 
 
 def _create(path: Path, keypair: Keypair) -> None:

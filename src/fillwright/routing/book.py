@@ -7,6 +7,7 @@ equals what would be worked out anew: decisions depend on the snapshot alone.
 
 from __future__ import annotations
 
+from bisect import insort
 from fractions import Fraction
 from itertools import islice
 
@@ -15,7 +16,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.market.snapshot import Snapshot, pair_of, venue_for
 from fillwright.routing.curves import Curve, curve_of
-from fillwright.routing.timing import Span, unchanged_span
+from fillwright.routing.timing import Span, common_span, unchanged_span
 from fillwright.venues.venue import AnyVenue, CurveSegment, Pool, Quote, Quoter, Swap
 
 LEVELS = (12, 96, 768, 16_384)
@@ -35,8 +36,10 @@ class Side:
         "_segments",
         "_sells_exactly",
         "_spot",
+        "address",
         "depth",
         "dex",
+        "encoded",
         "input_mint",
         "pool",
         "price",
@@ -45,9 +48,12 @@ class Side:
 
     def __init__(self, pool: Pool, input_mint: Mint, clock: ChainClock) -> None:
         self.pool = pool
+        self.address: Address = pool.address
         self.input_mint = input_mint
         self.venue: AnyVenue = venue_for(pool)
         self.dex = self.venue.dex
+        self.encoded: bytes | None = None
+        """The pool as it is kept to replay decisions, once somebody has encoded it."""
         self._clock = clock
         self._quoter: Quoter | None = None
         self._sells_exactly: bool | None = None
@@ -58,10 +64,6 @@ class Side:
         curve = self.curve(0)
         self.price = curve.ps[0] if curve.ps else 0.0
         self.depth = curve.ys[-1]
-
-    @property
-    def address(self) -> Address:
-        return self.pool.address
 
     @property
     def output_mint(self) -> Mint:
@@ -166,7 +168,7 @@ class Book:
 
     def __init__(self) -> None:
         self._sides: dict[tuple[Address, Mint], tuple[Side, Span]] = {}
-        self._pairs: dict[tuple[Mint, Mint], tuple[int, list[Side]]] = {}
+        self._pairs: dict[tuple[Mint, Mint], _Pair] = {}
         self._snapshot: Snapshot | None = None
         self.stamp = 0
 
@@ -200,16 +202,50 @@ class Book:
         """All pools of the pair in this direction, best marginal price first. Do not change the list."""
         key = (input_mint, output_mint)
         found = self._pairs.get(key)
-        if found is not None and found[0] == self.stamp:
-            return found[1]
-        snapshot = self.snapshot
-        pools = snapshot.pools
-        addresses = snapshot.by_pair.get(pair_of(input_mint, output_mint), ())
+        if found is not None and found.stamp == self.stamp:
+            return found.sides
+        addresses = self.snapshot.by_pair.get(pair_of(input_mint, output_mint), ())
+        if found is not None and found.addresses is addresses and self.snapshot.clock in found.span:
+            self._catch_up(found)
+        else:
+            found = self._pairs[key] = self._pair(input_mint, addresses, found)
+        return found.sides
+
+    def _pair(self, input_mint: Mint, addresses: tuple[Address, ...], before: _Pair | None) -> _Pair:
+        """Every side of a pair; the list of before, where it would be the same."""
+        pools, kept = self.snapshot.pools, self._sides
         sides = sorted((self.side(pools[address], input_mint) for address in addresses), key=_by_price)
-        if found is not None and len(found[1]) == len(sides) and all(map(_same, found[1], sides)):
-            sides = found[1]
-        self._pairs[key] = (self.stamp, sides)
-        return sides
+        spans = [kept[side.address, input_mint][1] for side in sides]
+        if before is not None and len(before.sides) == len(sides) and all(map(_same, before.sides, sides)):
+            sides = before.sides
+        return _Pair(self.stamp, addresses, sides, common_span(self.snapshot.clock, spans))
+
+    def _catch_up(self, pair: _Pair) -> None:
+        """Draw anew the sides whose pools have changed since the pair was looked at."""
+        pools = self.snapshot.pools
+        pair.stamp = self.stamp
+        moved = [side for side in pair.sides if pools[side.address] is not side.pool]
+        if not moved:
+            return
+        sides = pair.sides.copy()
+        for side in moved:
+            sides.remove(side)
+            fresh = self.side(pools[side.address], side.input_mint)
+            insort(sides, fresh, key=_by_price)
+            pair.span = common_span(self.snapshot.clock, (pair.span, self._sides[side.address, side.input_mint][1]))
+        pair.sides = sides
+
+
+class _Pair:
+    """The sides of a pair in one direction as of `stamp`; while the clock is in `span` only changed pools count."""
+
+    __slots__ = ("addresses", "sides", "span", "stamp")
+
+    def __init__(self, stamp: int, addresses: tuple[Address, ...], sides: list[Side], span: Span) -> None:
+        self.stamp = stamp
+        self.addresses = addresses
+        self.sides = sides
+        self.span = span
 
 
 def _by_price(side: Side) -> tuple[float, str]:

@@ -23,6 +23,8 @@ from fillwright.routing.terms import RoutingTerms
 
 MAX_DIRECT = 24
 MAX_PER_HOP = 6
+MAX_RANKED = 1_000
+"""Rankings of paths remembered before all are forgotten."""
 _BEST_EXACT = 4
 _LAMPORT_PROBE = 10_000_000
 _WIDEST = (1.0, 0.3, 0.1)
@@ -62,6 +64,9 @@ class Survey:
         self._book = book
         self._graph: Graph | None = None
         self._prices: dict[tuple[Mint, Mint], tuple[int, float]] = {}
+        self._lamports: dict[Mint, tuple[int, float]] = {}
+        self._ranked: dict[tuple[Mint, Mint, int, float], tuple[int, list[tuple[float, Path]]]] = {}
+        """By source, target, hops and what passes each hop; the stamp comes first."""
 
     def field(self, spec: OrderSpec, terms: RoutingTerms) -> Field:
         """The field of `spec` as of the book's snapshot."""
@@ -70,14 +75,14 @@ class Survey:
         everyone = pick.sides(source, target)
         listed = pick.allowed_sides(source, target)
         exact_in = spec.mode is SwapMode.EXACT_IN
-        splitter = Splitter(everyone)
-        x = float(spec.amount) if exact_in else splitter.input_for(float(spec.amount))
-        direct = _best_direct(listed, splitter, spec, x)
+        splitter = None if exact_in and len(listed) <= MAX_DIRECT else Splitter(everyone)
+        x = float(spec.amount) if exact_in or splitter is None else splitter.input_for(float(spec.amount))
+        direct = listed if splitter is None else _best_direct(listed, splitter, spec, x)
         paths: list[Path] = []
         if max_hops(spec, terms) > 1:
             if x == inf:
                 x = self._input_through_paths(spec, terms, pick)
-            if exact_in or not everyone or splitter.capacity() < x:
+            if exact_in or not everyone or splitter is None or splitter.capacity() < x:
                 paths = self._paths(spec, terms, pick, x)
         by_pair = {(source, target): [side for side in direct if exact_in or side.sells_exactly]}
         for path in paths:
@@ -90,6 +95,12 @@ class Survey:
         """Base units of `mint` for a lamport, through the best pool or pair of pools; 0 where there are none."""
         if mint == WRAPPED_SOL:
             return 1.0
+        found = self._lamports.get(mint)
+        if found is None or found[0] != self._book.stamp:
+            found = self._lamports[mint] = (self._book.stamp, self._lamport_price(mint))
+        return found[1]
+
+    def _lamport_price(self, mint: Mint) -> float:
         out, _ = best_single(self._book.sides(WRAPPED_SOL, mint), _LAMPORT_PROBE)
         if out > 0.0:
             return out / _LAMPORT_PROBE
@@ -109,8 +120,18 @@ class Survey:
 
     def _paths(self, spec: OrderSpec, terms: RoutingTerms, pick: _Pick, x: float) -> list[Path]:
         kept = 1.0 - hop_tolerance_bps(spec, terms) / 10_000
-        finder = PathFinder(self.graph(), pick.sides, pick.price if pick.restricted else self._price)
-        return finder.best(spec.input_mint, spec.output_mint, x, max_hops(spec, terms), kept)
+        source, target, hops = spec.input_mint, spec.output_mint, max_hops(spec, terms)
+        if pick.restricted:
+            finder = PathFinder(self.graph(), pick.sides, pick.price)
+            return finder.best(source, target, x, hops, kept)
+        finder = PathFinder(self.graph(), pick.sides, self._price)
+        key, stamp = (source, target, hops, kept), self._book.stamp
+        found = self._ranked.get(key)
+        if found is None or found[0] != stamp:
+            if len(self._ranked) >= MAX_RANKED:
+                self._ranked.clear()
+            found = self._ranked[key] = (stamp, finder.ranked(source, target, hops, kept))
+        return finder.best_of(found[1], x, kept)
 
     def _input_through_paths(self, spec: OrderSpec, terms: RoutingTerms, pick: _Pick) -> float:
         """About the input for which the best path gives an exact-out's output; 0 where none does."""

@@ -14,7 +14,8 @@ import msgspec
 
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import InvalidInput
-from fillwright.domain.orders import OrderSpec
+from fillwright.domain.orders import OrderError, OrderSpec
+from fillwright.domain.routes import limit_after_slippage
 from fillwright.market.snapshot import Snapshot
 from fillwright.routing.route import Decision, Router
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
@@ -24,6 +25,38 @@ PRECISION = 1_000_000
 MAX_STEPS = 96
 
 Met = Callable[[int], Decision | None]
+
+
+def sized(
+    router: Router, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS
+) -> tuple[OrderSpec, bool]:
+    """The order at the size that it is executed at, and whether any size gets its price.
+
+    An order without `fill_to` is as it is. A cut one keeps no less than its price as its bound on chain.
+    """
+    if not spec.fill_to:
+        return spec, True
+    price = Fraction(spec.fill_to)
+    whole = msgspec.structs.replace(spec, fill_to="")
+    found = largest_fill(router, whole, snapshot, price, terms)
+    if found.decision is None or found.decision.route is None:
+        return whole, False
+    least = -(-found.amount * price.numerator // price.denominator)
+    after = limit_after_slippage(SwapMode.EXACT_IN, found.decision.route.amount_out, spec.slippage_bps)
+    return msgspec.structs.replace(whole, amount=found.amount, limit=max(least, after)), True
+
+
+def decide_order(router: Router, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
+    """As `Router.decide`, for an order that may be filled in part."""
+    cut, met = sized(router, spec, snapshot, terms)
+    decision = router.decide(cut, snapshot, terms)
+    return decision if met else unmet(decision)
+
+
+def unmet(decision: Decision) -> Decision:
+    """The decision where no size gets the order's price."""
+    problem = OrderError("limit_not_met", "no size gets the order's price now")
+    return msgspec.structs.replace(decision, route=None, problem=problem, gain_ppm=0)
 
 
 class LargestFill(NamedTuple):

@@ -76,7 +76,12 @@ class PathFinder:
 
     def best(self, source: Mint, target: Mint, x: float, max_hops: int, kept: float) -> list[Path]:
         """The indirect paths of the highest value at `x`, and at a quarter of it; `kept` passes each hop."""
-        ranked = self._ranked(source, target, max_hops, kept)
+        return self.best_of(self.ranked(source, target, max_hops, kept), x, kept)
+
+    def best_of(self, ranked: list[tuple[float, Path]], x: float, kept: float) -> list[Path]:
+        """As `best`, of paths that `ranked` has given."""
+        if not ranked:
+            return []
         found: dict[Path, None] = {}
         for size in (x, x / 4):
             best: list[tuple[float, Path]] = []
@@ -103,7 +108,7 @@ class PathFinder:
             x = out if at == len(path) - 2 else out * kept
         return x
 
-    def _ranked(self, source: Mint, target: Mint, max_hops: int, kept: float) -> list[tuple[float, Path]]:
+    def ranked(self, source: Mint, target: Mint, max_hops: int, kept: float) -> list[tuple[float, Path]]:
         """(marginal rate, path), best first, at most MAX_VALUED."""
         price, near = self._price, self._graph.of
         last = {mint: price(mint, target) for mint in near(target) if mint != source}

@@ -16,8 +16,9 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import StoreError
 from fillwright.domain.orders import OrderSpec
 from fillwright.market.snapshot import Snapshot, index_pairs
-from fillwright.routing.book import Book
+from fillwright.routing.book import Book, Side
 from fillwright.routing.field import Field
+from fillwright.routing.largest import sized, unmet
 from fillwright.routing.paths import Path
 from fillwright.routing.route import Decision, Router
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
@@ -38,7 +39,7 @@ class _Stored(msgspec.Struct, frozen=True):
     pool: msgspec.Raw
 
 
-class _Record(msgspec.Struct, frozen=True):
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int
     clock: ChainClock
     terms: RoutingTerms
@@ -48,6 +49,10 @@ class _Record(msgspec.Struct, frozen=True):
     hops: tuple[tuple[Address, ...], ...]
     pools: tuple[_Stored, ...]
     x: float
+    amount: int = 0
+    limit: int | None = None
+    met: bool = True
+    """Of an order that may be filled in part: the size decided on, its bound, and whether any size got its price."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -58,12 +63,20 @@ def decide_recorded(
     router: Router, spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS
 ) -> tuple[Decision, bytes]:
     """As `Router.decide`, with the bytes that `replay` needs to take the decision again."""
-    field = router.field(spec, snapshot, terms)
-    return router.decide_on(spec, field, snapshot, terms), record(field, snapshot, terms)
+    cut, met = sized(router, spec, snapshot, terms)
+    field = router.field(cut, snapshot, terms)
+    decision = router.decide_on(cut, field, snapshot, terms)
+    if cut is spec:
+        return decision, record(field, snapshot, terms)
+    stored = record(field, snapshot, terms, (cut.amount, cut.limit, met))
+    return (decision if met else unmet(decision)), stored
 
 
-def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
-    """What a decision on `field` follows from."""
+def record(
+    field: Field, snapshot: Snapshot, terms: RoutingTerms, cut: tuple[int, int | None, bool] = (0, None, True)
+) -> bytes:
+    """What a decision on `field` follows from. `cut`: of an order that may be filled in part, the size decided on
+    with its bound, and whether any size got its price."""
     hops: dict[tuple[str, str], tuple[Address, ...]] = {}
     for path in field.paths:
         for pair in pairwise(path):
@@ -76,8 +89,11 @@ def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
         direct=tuple(side.address for side in field.direct),
         paths=tuple(field.paths),
         hops=tuple(hops.values()),
-        pools=tuple(_stored(side.pool) for _, side in sorted(field.pools().items())),
+        pools=tuple(_stored(side) for _, side in sorted(field.pools().items())),
         x=field.x,
+        amount=cut[0],
+        limit=cut[1],
+        met=cut[2],
     )
     text = _encoder.encode(kept)
     return text if len(text) <= MAX_PLAIN_BYTES else zlib.compress(text, _LEVEL)
@@ -85,7 +101,14 @@ def record(field: Field, snapshot: Snapshot, terms: RoutingTerms) -> bytes:
 
 def replay(spec: OrderSpec, stored: bytes) -> Decision:
     """The decision once more. Raises StoreError `store_record_unreadable` for bytes that are no record."""
+    return replay_with_market(spec, stored)[0]
+
+
+def replay_with_market(spec: OrderSpec, stored: bytes) -> tuple[Decision, Snapshot]:
+    """As `replay`, with the pools that the decision was taken from, as they were."""
     kept = _read(stored)
+    if spec.fill_to:
+        spec = msgspec.structs.replace(spec, fill_to="", amount=kept.amount, limit=kept.limit)
     pools = [_pool(one) for one in kept.pools]
     snapshot = Snapshot(kept.clock, {pool.address: pool for pool in pools}, index_pairs(pools))
     book = Book()
@@ -99,11 +122,16 @@ def replay(spec: OrderSpec, stored: bytes) -> Decision:
         if hop != pair:
             by_pair[hop] = [book.side(snapshot.pools[address], hop[0]) for address in addresses]
     field = Field(direct, by_pair, list(kept.paths), kept.lamport_price, kept.x)
-    return Router().decide_on(spec, field, snapshot, kept.terms)
+    decision = Router().decide_on(spec, field, snapshot, kept.terms)
+    return (decision if kept.met else unmet(decision)), snapshot
 
 
-def _stored(pool: Pool) -> _Stored:
-    return _Stored(pool.venue, msgspec.Raw(_encoder.encode(pool)))
+def _stored(side: Side) -> _Stored:
+    """Encoded once for all decisions on this state of the pool."""
+    text = side.encoded
+    if text is None:
+        text = side.encoded = _encoder.encode(side.pool)
+    return _Stored(side.pool.venue, msgspec.Raw(text))
 
 
 def _pool(stored: _Stored) -> Pool:

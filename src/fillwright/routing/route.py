@@ -74,18 +74,26 @@ class Router:
     def decide_on(self, spec: OrderSpec, field: Field, snapshot: Snapshot, terms: RoutingTerms) -> Decision:
         """Route `spec` over a field of `snapshot`."""
         candidates = tuple(ask(side, spec.amount, spec.mode, snapshot.clock) for side in field.direct)
-        choices, price = self._solver.choose(spec, field, snapshot.clock, terms)
-        decision = Decision(
+        choices, price = self._solver.choose(spec, field, candidates, snapshot.clock, terms)
+        route, problem, gain = self._executable(spec, choices, snapshot, candidates)
+        return Decision(
             candidates,
-            None,
-            _no_route(candidates, field),
+            route,
+            problem if problem is not None or route is not None else _no_route(candidates, field),
             snapshot.slot,
             best_single=_best_single(choices, candidates),
+            gain_ppm=gain,
             bound=output_bound(spec, field, price, terms.max_legs),
             terms=terms,
             lamport_price=field.lamport_price,
             field=tuple(sorted(field.pools())),
         )
+
+    @staticmethod
+    def _executable(
+        spec: OrderSpec, choices: list[Choice], snapshot: Snapshot, candidates: tuple[Candidate, ...]
+    ) -> tuple[Route | None, OrderError | None, int]:
+        """The best choice that its pools still answer as of this clock, with its gain; or what is wrong with it."""
         for choice in choices:
             try:
                 route = _route(spec, choice, snapshot, candidates)
@@ -93,11 +101,9 @@ class Router:
                 # A remembered quoter answered what the pool refuses as of this clock: the next best choice.
                 continue
             if not _meets_limit(spec, route):
-                problem = OrderError("limit_not_met", "no route meets the order's limit now")
-                return msgspec.structs.replace(decision, problem=problem)
-            gain = _gain_ppm(spec, choice, choices)
-            return msgspec.structs.replace(decision, route=route, problem=None, gain_ppm=gain)
-        return decision
+                return None, OrderError("limit_not_met", "no route meets the order's limit now"), 0
+            return route, None, _gain_ppm(spec, choice, choices)
+        return None, None, 0
 
 
 def decide(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:

@@ -12,6 +12,7 @@ optimum so far give an upper bound on what any addition can gain (weak duality),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -89,6 +90,9 @@ class Search:
 
     def plans(self) -> list[Valued]:
         """The best plans that take the whole input, best first; empty where none was found."""
+        alone = self._alone()
+        if alone is not None:
+            return [alone]
         found: dict[Plan, Valued] = {}
         direct = self._direct_subset()
         if direct is not None:
@@ -156,6 +160,43 @@ class Search:
         for at in range(hop):
             into *= self._sides(path[at], path[at + 1])[0].price * self._kept
         return into
+
+    def _alone(self) -> Valued | None:
+        """The one direct pool beside which nothing gains at its own marginal price: the search would end there too.
+
+        For any set of legs: output <= price·x + what each is worth to whoever pays that price (weak duality). So
+        where every other leg is worth no more than its cost, and less than this one is net of its own, no set gives
+        more. Most orders are small beside their pools and end here.
+        """
+        x, leg_cost = self._x, self._limits.leg_cost
+        sides = self._sides(*self._direct)
+        _, best = best_single(sides, x)
+        if best is None:
+            return None
+        self._floors[self._direct] = best.covering(x).s_at(x) * BELOW_SINGLE
+        curve = self.side_curve(self._direct, 0, best)
+        if curve.capacity < x:
+            return None
+        s = curve.s_at(x)
+        price = 1.0 / (s * s)
+        cost = leg_cost(best)
+        most = min(curve.gain_at(price) - cost, 0.0)
+        for side in sides:
+            if side is not best:
+                gain = self.side_curve(self._direct, 0, side).gain_at(price) if side.price > price else 0.0
+                if gain - leg_cost(side) > most:
+                    return None
+        if any(self._path_rate(path) > price for path in self._paths):
+            return None
+        return Valued(curve.out(x) - cost, (Chain(self._direct, ((best,),)),), s)
+
+    def _path_rate(self, path: Path) -> float:
+        """The best marginal price over the path before anything is swapped."""
+        rate = 1.0 / self._kept
+        for pair in pairwise(path):
+            sides = self._sides(*pair)
+            rate *= sides[0].price * self._kept if sides else 0.0
+        return rate
 
     def _direct_subset(self) -> Valued | None:
         """The best direct pools, as many as may be: exact for the curves."""

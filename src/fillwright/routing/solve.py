@@ -6,7 +6,7 @@ same arguments give the same choice. Must not: look at pools outside the field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from fillwright.domain.accounts import ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.domain.orders import OrderSpec
+from fillwright.domain.routes import Candidate
 from fillwright.routing.book import Side
 from fillwright.routing.exact import ExactLeg, Finished, finish
 from fillwright.routing.exact_out import finish_exact_out
@@ -47,12 +48,17 @@ class Solver:
         self._loads = loads
 
     def choose(
-        self, spec: OrderSpec, field: Field, clock: ChainClock, terms: RoutingTerms
+        self,
+        spec: OrderSpec,
+        field: Field,
+        candidates: Sequence[Candidate],
+        clock: ChainClock,
+        terms: RoutingTerms,
     ) -> tuple[list[Choice], float]:
         """Everything executable that was found, best first (of equals, the one with fewer legs); and the marginal
-        price of the best plan, 0 where there is none."""
+        price of the best plan, 0 where there is none. `candidates` are what the field's direct pools answer."""
         job = _Job(spec, field, clock, terms, self._loads)
-        choices = [*job.singles(), *job.plans()]
+        choices = [*job.singles(candidates), *job.plans()]
         choices.sort(key=lambda choice: (-choice.net, len(choice.finished.legs), _addresses(choice.finished)))
         return choices, job.price
 
@@ -71,26 +77,16 @@ class _Job:
         self.price = 0.0
         self.exact_in = spec.mode is SwapMode.EXACT_IN
         self.tolerance_bps = hop_tolerance_bps(spec, terms)
+        self._lamports: dict[str, int] = {}
 
-    def singles(self) -> list[Choice]:
+    def singles(self, candidates: Sequence[Candidate]) -> list[Choice]:
         """Every single pool of the pair that answers."""
         found = []
-        for side in self.field.direct:
-            leg = self._single(side)
-            if leg is not None:
-                found.append(self._choice(Finished(leg.amount_in, leg.amount_out, (leg,), ()), None))
+        for side, candidate in zip(self.field.direct, candidates, strict=True):
+            spent, got = candidate.amount_in, candidate.amount_out
+            if not candidate.refusal and (not self.exact_in or spent == self.spec.amount):
+                found.append(self._choice(Finished(spent, got, (ExactLeg(0, 0, side, spent, got, got),), ()), None))
         return found
-
-    def _single(self, side: Side) -> ExactLeg | None:
-        amount = self.spec.amount
-        try:
-            if self.exact_in:
-                out = side.exact(amount)
-                return ExactLeg(0, 0, side, amount, out, out) if out > 0 else None
-            quoted = side.quote_out(amount)
-        except QuoteRefused:
-            return None
-        return ExactLeg(0, 0, side, quoted.amount_in, quoted.amount_out, quoted.amount_out)
 
     def plans(self) -> list[Choice]:
         """The best plans of several legs or hops that fit one transaction."""
@@ -135,20 +131,24 @@ class _Job:
         return [self._choice(finished, self.size(finished))]
 
     def _choice(self, finished: Finished, size: Footprint | None) -> Choice:
-        cost = self.field.cost(self._lamports(leg.side for leg in finished.legs))
+        """With what the transaction costs: its signature and each leg's share of the priority fee."""
+        lamports = self.terms.signature_lamports
+        for leg in finished.legs:
+            lamports += self._leg_lamports(leg.side)
+        cost = self.field.cost(lamports)
         net = finished.amount_out - cost if self.exact_in else -finished.amount_in - cost
         return Choice(finished, cost, net, size)
 
-    def _lamports(self, sides: Iterable[Side]) -> int:
-        """What the transaction costs: its signature and each leg's share of the priority fee."""
-        legs = sum(self.terms.leg_lamports(leg_compute_units(side.pool.venue)) for side in sides)
-        return self.terms.signature_lamports + legs
+    def _leg_lamports(self, side: Side) -> int:
+        venue = side.pool.venue
+        lamports = self._lamports.get(venue)
+        if lamports is None:
+            lamports = self._lamports[venue] = self.terms.leg_lamports(leg_compute_units(venue))
+        return lamports
 
     def _leg_cost(self, side: Side) -> float:
         """In output units; an exact-out's costs are in input units and are counted at the end only."""
-        if not self.exact_in:
-            return 0.0
-        return self.terms.leg_lamports(leg_compute_units(side.pool.venue)) * self.field.lamport_price
+        return self._leg_lamports(side) * self.field.lamport_price if self.exact_in else 0.0
 
     def _fits(self, plan: Plan) -> bool:
         loads = [self.loads.of(side, self.clock) for side in plan_sides(plan)]

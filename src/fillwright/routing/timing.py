@@ -6,7 +6,7 @@ dependence on time is not known here, the answer is that clock alone: never wron
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -38,6 +38,15 @@ class Span(msgspec.Struct, frozen=True):
             and first.unix_timestamp <= clock.unix_timestamp < self.until_time
             and first.slot <= clock.slot < self.until_slot
         )
+
+
+def common_span(clock: ChainClock, spans: Iterable[Span]) -> Span:
+    """Clocks from `clock` on, which lies in all of `spans`, that lie in all of them."""
+    until_time, until_slot = _FOREVER, _FOREVER
+    for span in spans:
+        until_time = min(until_time, span.until_time)
+        until_slot = min(until_slot, span.until_slot)
+    return Span(clock, until_time, until_slot)
 
 
 def unchanged_span(pool: Pool, clock: ChainClock) -> Span:

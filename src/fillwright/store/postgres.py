@@ -87,8 +87,6 @@ class PostgresStore:
         await self._value("end_epoch", lease.epoch)
 
     async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
-        """Orders that were claimed while the connection broke come back when the epoch ends."""
-
         async def take(connection: Connection) -> list[Order]:
             if self._orders_per_minute:
                 values = (lease.epoch, now_ms, limit, self._orders_per_minute)
@@ -100,6 +98,9 @@ class PostgresStore:
             return await reads.claimed(connection, order_ids) if order_ids else []
 
         return await self._connections.run(take, again=False)
+
+    async def held(self, lease: Lease) -> list[Order]:
+        return await self._read(reads.held, lease.epoch)
 
     async def next_ready_ms(self) -> int | None:
         return await self._connections.run(reads.next_ready_ms)

@@ -29,6 +29,10 @@ async def claimed(connection: Connection, order_ids: list[str]) -> list[Order]:
     return [records.decode_order(*row) for row in await connection.fetch(_SQL["claimed_orders"], order_ids)]
 
 
+async def held(connection: Connection, epoch: int) -> list[Order]:
+    return [records.decode_order(*row) for row in await connection.fetch(_SQL["held_orders"], epoch)]
+
+
 async def events(connection: Connection, order_id: OrderId, after: int, limit: int) -> list[OrderEvent]:
     return [records.decode_event(*row) for row in await connection.fetch(_SQL["order_events"], order_id, after, limit)]
 

@@ -130,6 +130,9 @@ class SqliteStore:
             return fresh
         return records.decode_order(*row)
 
+    async def held(self, lease: Lease) -> list[Order]:
+        return await self._read(sqlite_reads.held, lease.epoch)
+
     async def next_ready_ms(self) -> int | None:
         return await self._readers.run(sqlite_reads.next_ready_ms)
 

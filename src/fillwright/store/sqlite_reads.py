@@ -25,6 +25,10 @@ def find(connection: sqlite3.Connection, account: str, client_order_id: str) -> 
     return None if row is None else records.decode_order(*row)
 
 
+def held(connection: sqlite3.Connection, epoch: int) -> list[Order]:
+    return [records.decode_order(*row) for row in connection.execute(_SQL["held_orders"], (epoch,))]
+
+
 def events(connection: sqlite3.Connection, order_id: OrderId, after: int, limit: int) -> list[OrderEvent]:
     rows = connection.execute(_SQL["order_events"], (order_id, after, limit))
     return [records.decode_event(*row) for row in rows]

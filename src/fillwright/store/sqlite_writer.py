@@ -232,6 +232,7 @@ class Writer:
                 self._totals.place(ready_at_ms, None, -1)
                 self._totals.place(ready_at_ms, epoch, 1)
                 taken.append(tuple(row))
+                self._dirty = True
         return taken
 
     def register(self, worker: str, now_ms: int) -> int:

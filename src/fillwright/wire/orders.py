@@ -30,6 +30,8 @@ class CandidateView(Struct, frozen=True, kw_only=True):
 
 
 class LegView(Struct, frozen=True, kw_only=True):
+    """One swap. `path` numbers the route's parallel token paths, `hop` the steps of one path, both from 0."""
+
     venue: str
     dex: str
     pool: str
@@ -40,10 +42,26 @@ class LegView(Struct, frozen=True, kw_only=True):
     amount_out: str
     amount_out_units: str
     fees: list[FeeView]
+    path: int = 0
+    hop: int = 0
+    price_impact_bps: str = "0"
+
+
+class DustView(Struct, frozen=True):
+    """What is expected to stay in the wallet of a token that only passes through: a hop is fed what the hop before
+    gives at least, and what it gives beyond is left."""
+
+    mint: str
+    symbol: str
+    amount: str
+    amount_units: str
 
 
 class RouteView(Struct, frozen=True, kw_only=True):
-    """The plan. `limit` is the bound that the chain enforces: least output (exact-in), most input (exact-out)."""
+    """The plan. `limit` is the bound that the chain enforces: least output (exact-in), most input (exact-out).
+
+    `cost`: network costs by which routes were compared, in the output token (exact-in) or the input token
+    (exact-out). `size_bytes`, `locks`, `compute_units`: what a transaction of several legs takes; else null."""
 
     amount_in: str
     amount_in_units: str
@@ -55,10 +73,60 @@ class RouteView(Struct, frozen=True, kw_only=True):
     price_impact_bps: str
     legs: list[LegView]
     slot: int
+    dust: list[DustView] = []
+    cost: str = "0"
+    cost_units: str = "0"
+    size_bytes: int | None = None
+    locks: int | None = None
+    compute_units: int | None = None
 
 
-class QuoteView(Struct, frozen=True, kw_only=True):
-    """What routing would decide now. Without an executable route `route` is null and `error` says why."""
+class HopView(Struct, frozen=True, kw_only=True):
+    """The parallel swaps of one step. `legs` are positions in the route's legs, `shares_bps` their parts of the
+    step's input in basis points. `dust`: what the next step is not fed; null for the last one."""
+
+    input: TokenRef
+    output: TokenRef
+    legs: list[int]
+    shares_bps: list[str]
+    dust: str | None = None
+    dust_units: str | None = None
+
+
+class PathView(Struct, frozen=True, kw_only=True):
+    """One of the route's parallel token paths. `share_bps`: its part of the route's input in basis points."""
+
+    share_bps: str
+    amount_in: str
+    amount_in_units: str
+    amount_out: str
+    amount_out_units: str
+    hops: list[HopView]
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """What routing has decided, and how good it is.
+
+    `paths` is the route as a tree. `best_single`: the best pool alone, net of costs. `gain_bps`: how much more the
+    route gives than that one, net of costs. `bound`: no route over the pools that were looked at gives more output
+    (exact-in only), however many legs it has; `behind_bound_bps`: how far the route is from it, at most.
+    """
+
+    route: RouteView | None
+    paths: list[PathView] = []
+    candidates: list[CandidateView]
+    best_single: CandidateView | None = None
+    gain_bps: str | None = None
+    bound: str | None = None
+    bound_units: str | None = None
+    behind_bound_bps: str | None = None
+    error: ErrorView | None
+    mid_price: str | None
+
+
+class QuoteView(Decided, frozen=True, kw_only=True):
+    """What routing would decide now. Without an executable route `route` is null and `error` says why. `took_us`:
+    microseconds from the request to the decision, the market's answer included; `routing_us`: of the decision alone."""
 
     mode: str
     input: TokenRef
@@ -66,12 +134,10 @@ class QuoteView(Struct, frozen=True, kw_only=True):
     swap_mode: SwapMode
     amount: str
     amount_units: str
-    route: RouteView | None
-    candidates: list[CandidateView]
-    error: ErrorView | None
-    mid_price: str | None
     at: str
     slot: int
+    took_us: int = 0
+    routing_us: int = 0
 
 
 class FillView(Struct, frozen=True, kw_only=True):
@@ -113,6 +179,7 @@ class OrderTerms(Struct, frozen=True, kw_only=True):
     max_legs: int | None
     max_hops: int | None
     direct_only: bool
+    fill_to_price: str | None = None
     not_before: str | None
     priority: int
     hold: bool

@@ -24,7 +24,8 @@ PoolList = Annotated[list[AddressText], Meta(max_length=MAX_LISTED)]
 class QuoteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What to price. Exactly one of `amount` and `amount_units`: of the input for `exact_in`, of the output for
     `exact_out`. At most one of `slippage_bps` and an explicit bound: `min_out` (exact-in) or `max_in`
-    (exact-out). `venues` and `exclude_venues` take venue ids and DEX names; empty lists allow everything."""
+    (exact-out). `venues` and `exclude_venues` take venue ids and DEX names; empty lists allow everything.
+    `fill_to_price` (exact-in): as much of the amount is executed as gets at least this price, the rest is left."""
 
     input: TokenText
     output: TokenText
@@ -41,6 +42,7 @@ class QuoteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     max_legs: Annotated[int, Meta(ge=1, le=MAX_LEGS)] | None = None
     max_hops: Annotated[int, Meta(ge=1, le=MAX_HOPS)] | None = None
     direct_only: bool = False
+    fill_to_price: DecimalText | None = None
 
 
 class OrderRequest(QuoteRequest, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -9,6 +9,11 @@ SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.
 FROM unnest($1::uuid[]) WITH ORDINALITY AS c (id, position) JOIN order_rows AS o ON o.id = c.id
 ORDER BY c.position;
 
+-- held_orders: The orders that an epoch holds.
+SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
+FROM progress AS h JOIN order_rows AS o ON o.id = h.order_id
+WHERE h.owner_epoch = $1;
+
 -- register_epoch: A worker's new life.
 INSERT INTO epochs (worker) VALUES ($1) RETURNING epoch;
 

@@ -67,6 +67,10 @@ UPDATE orders SET owner_epoch = ? WHERE seq = ?;
 -- owned_orders: What an epoch holds.
 SELECT seq, id, ready_at_ms FROM orders WHERE owner_epoch = ?;
 
+-- held_orders: The orders that an epoch holds.
+SELECT id, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows
+WHERE owner_epoch = ?;
+
 -- release_order: Take an order out of a worker's hands.
 UPDATE orders SET owner_epoch = NULL WHERE seq = ?;
 
