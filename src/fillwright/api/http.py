@@ -56,7 +56,7 @@ class PostOrder:
         body = await read_body(receive, headers, services.settings.max_body_bytes)
         key = headers.get(b"idempotency-key")
         spec = parse_order(body, services, principal.account, None if key is None else key.decode("latin-1"))
-        self._gate.count_order(principal)
+        await self._gate.count_order(principal)
         order = await services.intake.submit(spec)
         answer = wire.encode(views.order_view(order, services.mode, services.market.tokens))
         await send_json(send, 202, answer, (b"location", f"/v1/orders/{order.id}".encode()))

@@ -18,6 +18,7 @@ from typing import Protocol
 from fillwright import observe
 from fillwright.api.events import Context, Encoded, Target, context_of
 from fillwright.api.services import Services
+from fillwright.api.throughput import Throughput
 from fillwright.domain.errors import FillwrightError, Unavailable
 from fillwright.domain.orders import Accepted, OrderEvent, OrderId
 from fillwright.ports import Subscription
@@ -53,6 +54,7 @@ class Hub:
         self._readers: set[Reader] = set()
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self.throughput = Throughput(services.clock)
         self.opened = 0
         self.dropped = 0
 
@@ -224,6 +226,9 @@ class Hub:
                 self._floor = self._ring.popleft().sequence
         if events:
             self.last = events[-1].sequence
+        ended = sum(encoded.terminal for encoded in fresh)
+        if ended:
+            self.throughput.note(ended)
         self._deliver(fresh)
 
     def _remember(self, encoded: Encoded) -> None:

@@ -10,7 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from fillwright.domain.orders import OrderEvent
+from fillwright.domain.orders import OrderEvent, OrderId
+from fillwright.ports import Ring
+
+MAX_NAMED = 1_000
+"""Orders that wait to be named to a worker; beyond, it looks at all that is due."""
+ANYTHING = Ring()
 
 
 class MemorySubscription:
@@ -75,6 +80,8 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._named: list[OrderId] = []
+        self._any = False
         self._closed = False
         self._subscriptions: dict[MemorySubscription, None] = {}
 
@@ -87,20 +94,27 @@ class MemoryBus:
         for subscription in list(self._subscriptions):
             subscription.close()
 
-    def ring(self) -> None:
+    def ring(self, order_ids: Sequence[OrderId] = ()) -> None:
+        if order_ids and len(self._named) < MAX_NAMED:
+            self._named.extend(order_ids)
+        else:
+            self._any = True
         self._rung.set()
 
-    async def wait_ring(self, timeout_s: float) -> bool:
-        """True once it has rung since the last wait; False after `timeout_s`, and at once when closed."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
+    async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
+        """What has been rung since the last wait; None after `timeout_s`, and at once when closed."""
+        if not self._rung.is_set():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._rung.wait()
+            except TimeoutError:
+                return None
         if self._closed:
-            return False
+            return None
         self._rung.clear()
-        return True
+        named, self._named = self._named, []
+        anything, self._any = self._any or len(named) > room, False
+        return ANYTHING if anything else Ring(tuple(named))
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:

@@ -83,8 +83,11 @@ class Settings(BaseSettings):
     quote_timeout_s: float = 10.0
     execution_timeout_s: float = 30.0
 
+    accept_per_minute: int = Field(default=0, ge=0, le=1_000_000)
     concurrency: int = Field(default=10, ge=1, le=10_000)
     orders_per_minute: int = Field(default=0, ge=0)
+    priority_step_s: float = Field(default=5.0, ge=0, le=86_400)
+    wallet_order: bool = False
     max_retries: int = Field(default=3, ge=0, le=100)
     backoff_s: float = Field(default=1.0, ge=0)
     rebroadcast_s: float = Field(default=1.0, gt=0)

@@ -10,6 +10,7 @@ from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
 from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
 from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
+from fillwright.domain.queue import QueueState
 from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
@@ -19,6 +20,7 @@ from fillwright.routing.route import Decision, Router, mid_price
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
 MAX_CAS_TRIES = 8
+DRAINING_RETRY_S = 10.0
 
 
 class Intake:
@@ -35,6 +37,7 @@ class Intake:
         self._market = market
         self._router = Router()
         self._accepting = True
+        self._draining = False
         self._priced: Snapshot | None = None
         self._mids: dict[tuple[Mint, Mint], str | None] = {}
         """Of the pairs asked for on the snapshot `_priced`."""
@@ -47,6 +50,17 @@ class Intake:
         """From now on `submit` raises Unavailable `shutting_down`."""
         self._accepting = False
 
+    async def refresh(self) -> None:
+        """Learn whether the queue is drained, which another process may have said. Raises what the store raises."""
+        self._draining = await self._store.queue_state() is QueueState.DRAINING
+
+    async def turn_queue(self, state: QueueState) -> None:
+        """Pause, drain or resume the queue of all processes. Others accept accordingly within a second."""
+        await self._store.set_queue_state(state)
+        self._draining = state is QueueState.DRAINING
+        observe.queue_turned(state.value)
+        self._bus.ring()
+
     async def submit(self, spec: OrderSpec) -> Order:
         """The accepted order, or the stored one if its client order id came before with the same spec.
 
@@ -56,7 +70,7 @@ class Intake:
         stored = await self._store.insert(order, event)
         if stored.id == order.id:
             observe.order_accepted(order.id)
-            self._bus.ring()
+            self._ring([stored])
         else:
             observe.order_repeated(stored.id)
         return stored
@@ -64,7 +78,7 @@ class Intake:
     async def submit_many(self, specs: Sequence[OrderSpec]) -> list[Order | Exception]:
         """As `submit`, in one flush, each with its own outcome, in order."""
         outcomes = await self._store.insert_many([self._prepare(spec) for spec in specs])
-        self._bus.ring()
+        self._ring([outcome for outcome in outcomes if isinstance(outcome, Order)])
         return outcomes
 
     async def quote(self, spec: OrderSpec) -> Decision:
@@ -95,12 +109,21 @@ class Intake:
             return advance(order, Triggered("released"), self._clock.now_ms())
 
         order = await self._move(order_id, account, released, release=False)
-        self._bus.ring()
+        self._ring([order])
         return order
+
+    def _ring(self, orders: Sequence[Order]) -> None:
+        """Have those that are due now begun."""
+        now_ms = self._clock.now_ms()
+        due = [order.id for order in orders if order.ready_at_ms is not None and order.ready_at_ms <= now_ms]
+        if due:
+            self._bus.ring(due)
 
     def _prepare(self, spec: OrderSpec) -> tuple[Order, OrderEvent]:
         if not self._accepting:
             raise Unavailable("the engine is shutting down", code="shutting_down")
+        if self._draining:
+            raise Unavailable("the queue is being drained", code="draining", retry_after_s=DRAINING_RETRY_S)
         now_ms = self._clock.now_ms()
         snapshot = self._market.current()
         ready_at_ms = None if spec.hold else max(now_ms, spec.not_before_ms or 0)

@@ -8,6 +8,7 @@ import msgspec
 
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.queue import QueueState
 from fillwright.ports import OrderFilter, StoreStats
 from fillwright.store import records
 from fillwright.store.queries import load
@@ -96,6 +97,11 @@ def stats(connection: sqlite3.Connection, now_ms: int) -> tuple[StoreStats, int]
         last_sequence=sequence,
     )
     return found, counted
+
+
+def queue_state(connection: sqlite3.Connection) -> QueueState:
+    (state,) = connection.execute(_SQL["queue_state"]).fetchone()
+    return QueueState(state)
 
 
 def next_ready_ms(connection: sqlite3.Connection) -> int | None:
