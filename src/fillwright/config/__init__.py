@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     paper_execution_price_high: float = Field(default=1.0, gt=0, le=10)
     paper_arbitrage_probability: float = Field(default=0.3, ge=0, le=1)
     paper_volatility: float = Field(default=1.0, ge=0)
+    paper_correlation: float = Field(default=0.5, ge=0, le=1)
+    paper_concentrated: bool = False
     paper_initial_balance: int = Field(default=1_000_000_000, ge=0)
     paper_fee_lamports: int = Field(default=5_000, ge=0)
 
