@@ -25,7 +25,7 @@ class Services(msgspec.Struct, frozen=True):
 
     `limiter`: None where this process counts for itself.
     `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
-    do without for a while answers; it is told, but does not make the process unready.
+    do without for a while answers, or what is wrong with it; it is told, but does not make the process unready.
     """
 
     settings: Settings
@@ -36,8 +36,12 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     wallet: str
     worker: StatsProvider | None = None
+<<<<<<< HEAD
     limiter: Limiter | None = None
     parts: tuple[tuple[str, Callable[[], bool]], ...] = ()
+=======
+    parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
+>>>>>>> live
 
     @property
     def mode(self) -> str:
