@@ -16,14 +16,8 @@ from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.bus.memory import MemoryBus
 from fillwright.clock import SystemClock, SystemIds
-<<<<<<< HEAD
-from fillwright.config import Mode, Settings, sources
-from fillwright.domain.errors import ConfigError
-from fillwright.domain.queue import QueueRules
-from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
-=======
 from fillwright.config import Settings, sources
->>>>>>> live
+from fillwright.domain.queue import QueueRules
 from fillwright.execution.attempt import Attempts
 from fillwright.execution.intake import Intake
 from fillwright.execution.journey import Journey
@@ -190,7 +184,6 @@ def _market_lines(engine: Engine) -> list[str]:
     return lines
 
 
-<<<<<<< HEAD
 def queue_rules(settings: Settings) -> QueueRules:
     """What the store is told about the queue."""
     return QueueRules(
@@ -200,21 +193,6 @@ def queue_rules(settings: Settings) -> QueueRules:
     )
 
 
-def marker_secret(data_dir: Path) -> bytes:
-    """The key of the marker seeds: made once, kept beside the store, readable by its owner only."""
-    path = data_dir / "marker.key"
-    if not path.exists():
-        draft = data_dir / f"marker.key.{os.getpid()}"
-        with open(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    secret = path.read_bytes()
-    if len(secret) != SECRET_BYTES:
-        raise ConfigError(f"{path} does not hold a key of {SECRET_BYTES} bytes")
-    return secret
-=======
 def sweeping_markers(settings: Settings, store: Store, clock: Clock, trading: Trading) -> Callable[[], Awaitable[None]]:
     """Begin to give back markers' rent, where the chain keeps any; what is returned ends it."""
     if trading.rents is None or not settings.marker_sweep_s:
@@ -234,4 +212,3 @@ def sweeping_markers(settings: Settings, store: Store, clock: Clock, trading: Tr
 
 async def _nothing() -> None:
     return
->>>>>>> live

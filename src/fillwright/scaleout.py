@@ -19,12 +19,8 @@ from fillwright import observe
 from fillwright.api.app import Api, create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
-<<<<<<< HEAD
-from fillwright.app import queue_rules
+from fillwright.app import queue_rules, sweeping_markers
 from fillwright.bus.limits import RedisLimiter
-=======
-from fillwright.app import sweeping_markers
->>>>>>> live
 from fillwright.bus.memory import MemoryBus
 from fillwright.bus.redis import RedisBus
 from fillwright.clock import SystemClock, SystemIds
@@ -100,26 +96,17 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
             market=shared.trading.market,
         )  # fmt: skip
-<<<<<<< HEAD
         limiter: Limiter = LocalLimiter(shared.clock)
         if settings.redis_url is not None:
             limiter = RedisLimiter(settings.redis_url.get_secret_value(), limiter)
         opened.push_async_callback(limiter.close)
-        parts = [("chain", lambda: shared.chain.connected)]
-=======
         parts = [*shared.trading.parts]
->>>>>>> live
         if isinstance(shared.bus, RedisBus):
             bus = shared.bus
             parts.append(("bus", lambda: bus.connected))
         services = Services(
-<<<<<<< HEAD
-            settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.market,
-            clock=shared.clock, wallet=shared.signer.wallet, limiter=limiter, parts=tuple(parts),
-=======
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
-            clock=shared.clock, wallet=shared.trading.signer.wallet, parts=tuple(parts),
->>>>>>> live
+            clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, parts=tuple(parts),
         )  # fmt: skip
         api = create_api(services)
         await intake.refresh()

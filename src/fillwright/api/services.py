@@ -36,12 +36,8 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     wallet: str
     worker: StatsProvider | None = None
-<<<<<<< HEAD
     limiter: Limiter | None = None
-    parts: tuple[tuple[str, Callable[[], bool]], ...] = ()
-=======
     parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
->>>>>>> live
 
     @property
     def mode(self) -> str:

@@ -71,14 +71,8 @@ class State:
         self._flying = Flush()
         self.slot = max(self._since.values(), default=genesis.first.slot)
         self._checkpointed = self.slot
-<<<<<<< HEAD
-        self.clock: ChainClock = genesis.clock_at(self.slot)
-        self._known_markers = self._read_markers()
-=======
         self.clock: ChainClock = self._clock_at(self.slot)
-        self._unmarked: set[tuple[str, str]] = set()
-        """Markers that the ledger is known not to have: nobody but this state makes any."""
->>>>>>> live
+        self._known_markers = self._read_markers()
 
     def pools(self) -> Mapping[Address, Pool]:
         """Every pool as it stands: the same object until one changes, never changed afterwards."""
