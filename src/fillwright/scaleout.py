@@ -20,6 +20,7 @@ from fillwright.api.app import Api, create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.app import queue_rules, sweeping_markers
+from fillwright.bus.cache import RedisCache
 from fillwright.bus.limits import RedisLimiter
 from fillwright.bus.memory import MemoryBus
 from fillwright.bus.redis import RedisBus
@@ -40,7 +41,7 @@ from fillwright.paper.origin import Origin
 from fillwright.paper.remote import RemoteChain, RemoteMarket
 from fillwright.paper.server import PaperServer
 from fillwright.paper.signer import PaperSigner
-from fillwright.ports import Clock, Limiter, Store
+from fillwright.ports import Cache, Clock, Limiter, Store
 from fillwright.store.postgres import PostgresStore
 from fillwright.trading import Parts, Trading, open_live_trading
 
@@ -100,13 +101,17 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         if settings.redis_url is not None:
             limiter = RedisLimiter(settings.redis_url.get_secret_value(), limiter)
         opened.push_async_callback(limiter.close)
+        cache: Cache | None = None
+        if settings.redis_url is not None:
+            cache = RedisCache(settings.redis_url.get_secret_value())
+            opened.push_async_callback(cache.close)
         parts = [*shared.trading.parts]
         if isinstance(shared.bus, RedisBus):
             bus = shared.bus
             parts.append(("bus", lambda: bus.connected))
         services = Services(
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
-            clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, parts=tuple(parts),
+            clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),
         )  # fmt: skip
         api = create_api(services)
         await intake.refresh()
