@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from fillwright import observe
 from fillwright.config import Settings
 from fillwright.domain.accounts import Mint
@@ -23,6 +25,8 @@ _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
 MAX_CAS_TRIES = 8
 DRAINING_RETRY_S = 10.0
+MAX_DECISIONS = 1_000
+"""Quotes that are remembered, all on one snapshot of the market."""
 
 
 class Intake:
@@ -50,6 +54,8 @@ class Intake:
         self._terms = terms
         self._accepting = True
         self._draining = False
+        self._quoted: Snapshot | None = None
+        self._decisions: dict[bytes, Decision] = {}
         self._priced: Snapshot | None = None
         self._mids: dict[tuple[Mint, Mint], str | None] = {}
         """Of the pairs asked for on the snapshot `_priced`."""
@@ -101,8 +107,21 @@ class Intake:
         """As `quote`, with the seconds that deciding took; the market's own answer is not counted."""
         snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
         started_s = self._clock.monotonic_s()
-        decision = decide_order(self._router, spec, snapshot, self._terms)
+        decision = self._decided(spec, snapshot)
         return decision, self._clock.monotonic_s() - started_s
+
+    def _decided(self, spec: OrderSpec, snapshot: Snapshot) -> Decision:
+        """The decision for these terms on this very snapshot, which is frozen: taken once."""
+        if snapshot is not self._quoted:
+            self._quoted = snapshot
+            self._decisions.clear()
+        terms = msgspec.msgpack.encode(spec)
+        found = self._decisions.get(terms)
+        if found is None:
+            found = decide_order(self._router, spec, snapshot, self._terms)
+            if len(self._decisions) < MAX_DECISIONS:
+                self._decisions[terms] = found
+        return found
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:
         """The cancelled order. Raises NotFound, NotCancellable once bytes may be under way or it has ended."""
