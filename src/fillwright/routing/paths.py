@@ -18,7 +18,7 @@ from fillwright.market.snapshot import Pair
 from fillwright.routing.book import LEVELS, Side
 
 MAX_VALUED = 120
-MAX_BETWEEN = 10_000
+MAX_BETWEEN = 1_000
 """Pairs of tokens remembered before all are forgotten."""
 MAX_KEPT = 6
 """Paths kept per size of input."""
