@@ -141,6 +141,9 @@ class Store(Protocol):
         """When the earliest unclaimed order is due."""
 
     async def get(self, order_id: OrderId) -> Order | None: ...
+    async def version(self, order_id: OrderId) -> int | None:
+        """That of the order as it is now."""
+
     async def find(self, account: str, client_order_id: str) -> Order | None: ...
     async def events(self, order_id: OrderId, after: int = 0, limit: int = 1000) -> list[OrderEvent]:
         """An order's events with number > `after`, ascending."""
@@ -157,6 +160,10 @@ class Store(Protocol):
 
     async def stats(self, now_ms: int) -> StoreStats: ...
     async def last_sequence(self) -> int: ...
+
+
+AtOnce = Callable[[Sequence[OrderEvent]], bool]
+"""Takes a batch without waiting: True; or leaves it to be read: False. Must not raise."""
 
 
 class Subscription(Protocol):
@@ -194,7 +201,8 @@ class Bus(Protocol):
     def publish(self, events: Sequence[OrderEvent]) -> None:
         """Hand committed events to every subscription. Never blocks."""
 
-    def subscribe(self, capacity: int = 10_000) -> Subscription: ...
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> Subscription:
+        """`at_once` is offered each batch first, within `publish`, as long as nothing waits unread."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -216,6 +224,17 @@ class Limiter(Protocol):
 
     async def take(self, windows: Sequence[Window], wanted: int) -> Grant:
         """As many of `wanted` as all windows allow, counted in each of them. What is refused is not counted."""
+
+    async def close(self) -> None: ...
+
+
+class Cache(Protocol):
+    """Bytes under a key, for a while. It may lose anything at any time; it answers soon."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Never waits."""
 
     async def close(self) -> None: ...
 

@@ -284,6 +284,10 @@ class StoreView:
         await self._enter()
         return self._store.orders.get(order_id)
 
+    async def version(self, order_id: OrderId) -> int | None:
+        await self._enter()
+        return self._store.orders[order_id].version if order_id in self._store.orders else None
+
     async def find(self, account: str, client_order_id: str) -> Order | None:
         await self._enter()
         for order in self._store.orders.values():

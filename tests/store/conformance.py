@@ -96,6 +96,10 @@ class Inserting:
         assert await stage.store.find("alice", "mine") == order
         assert await stage.store.find("bob", "mine") is None
         assert await stage.store.get(order_id(2)) is None
+        assert await stage.store.version(order_id(2)) is None
+        assert await stage.store.version(order.id) == 1
+        await stage.change(step(order, ROUTED))
+        assert await stage.store.version(order.id) == 2
 
     async def test_its_event_is_the_first_of_the_log(self, stage: Stage) -> None:
         order, event = new_order(1)

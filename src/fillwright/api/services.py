@@ -11,7 +11,7 @@ from fillwright.config import Settings
 from fillwright.execution.intake import Intake
 from fillwright.execution.worker import WorkerStats
 from fillwright.market.feed import MarketFeed
-from fillwright.ports import Bus, Clock, Limiter, Store
+from fillwright.ports import Bus, Cache, Clock, Limiter, Store
 
 
 class StatsProvider(Protocol):
@@ -23,9 +23,9 @@ class StatsProvider(Protocol):
 class Services(msgspec.Struct, frozen=True):
     """`wallet`: whose funds an order spends that names no wallet; on a real chain the signer's, and the only one.
 
-    `limiter`: None where this process counts for itself.
+    `limiter`, `cache`: None where this process counts and remembers for itself.
     `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
-    do without for a while answers; it is told, but does not make the process unready.
+    do without for a while answers, or what is wrong with it; it is told, but does not make the process unready.
     """
 
     settings: Settings
@@ -37,7 +37,8 @@ class Services(msgspec.Struct, frozen=True):
     wallet: str
     worker: StatsProvider | None = None
     limiter: Limiter | None = None
-    parts: tuple[tuple[str, Callable[[], bool]], ...] = ()
+    cache: Cache | None = None
+    parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
 
     @property
     def mode(self) -> str:

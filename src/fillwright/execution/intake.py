@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from fillwright import observe
 from fillwright.config import Settings
 from fillwright.domain.accounts import Mint
@@ -15,12 +17,15 @@ from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.largest import decide_order
-from fillwright.routing.route import Decision, Router, mid_price
+from fillwright.routing.mid import mid_price
+from fillwright.routing.route import Decision, Router
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
 MAX_CAS_TRIES = 8
 DRAINING_RETRY_S = 10.0
+MAX_DECISIONS = 1_000
+"""Quotes that are remembered, all on one snapshot of the market."""
 
 
 class Intake:
@@ -38,6 +43,8 @@ class Intake:
         self._router = Router()
         self._accepting = True
         self._draining = False
+        self._quoted: Snapshot | None = None
+        self._decisions: dict[bytes, Decision] = {}
         self._priced: Snapshot | None = None
         self._mids: dict[tuple[Mint, Mint], str | None] = {}
         """Of the pairs asked for on the snapshot `_priced`."""
@@ -89,8 +96,21 @@ class Intake:
         """As `quote`, with the seconds that deciding took; the market's own answer is not counted."""
         snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
         started_s = self._clock.monotonic_s()
-        decision = decide_order(self._router, spec, snapshot)
+        decision = self._decided(spec, snapshot)
         return decision, self._clock.monotonic_s() - started_s
+
+    def _decided(self, spec: OrderSpec, snapshot: Snapshot) -> Decision:
+        """The decision for these terms on this very snapshot, which is frozen: taken once."""
+        if snapshot is not self._quoted:
+            self._quoted = snapshot
+            self._decisions.clear()
+        terms = msgspec.msgpack.encode(spec)
+        found = self._decisions.get(terms)
+        if found is None:
+            found = decide_order(self._router, spec, snapshot)
+            if len(self._decisions) < MAX_DECISIONS:
+                self._decisions[terms] = found
+        return found
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:
         """The cancelled order. Raises NotFound, NotCancellable once bytes may be under way or it has ended."""

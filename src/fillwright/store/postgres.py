@@ -129,6 +129,9 @@ class PostgresStore:
     async def get(self, order_id: OrderId) -> Order | None:
         return await self._read(reads.get, order_id)
 
+    async def version(self, order_id: OrderId) -> int | None:
+        return await self._value("order_version", order_id)  # type: ignore[no-any-return]
+
     async def find(self, account: str, client_order_id: str) -> Order | None:
         return await self._read(reads.find, account, client_order_id)
 

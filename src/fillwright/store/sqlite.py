@@ -156,6 +156,9 @@ class SqliteStore:
     async def get(self, order_id: OrderId) -> Order | None:
         return await self._read(sqlite_reads.get, order_id)
 
+    async def version(self, order_id: OrderId) -> int | None:
+        return await self._read(sqlite_reads.version, order_id)
+
     async def find(self, account: str, client_order_id: str) -> Order | None:
         return await self._read(sqlite_reads.find, account, client_order_id)
 

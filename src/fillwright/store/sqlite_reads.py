@@ -21,6 +21,11 @@ def get(connection: sqlite3.Connection, order_id: OrderId) -> Order | None:
     return None if row is None else records.decode_order(*row)
 
 
+def version(connection: sqlite3.Connection, order_id: OrderId) -> int | None:
+    row = connection.execute(_SQL["order_version"], (order_id,)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def find(connection: sqlite3.Connection, account: str, client_order_id: str) -> Order | None:
     row = connection.execute(_SQL["find_order"], (account, client_order_id)).fetchone()
     return None if row is None else records.decode_order(*row)

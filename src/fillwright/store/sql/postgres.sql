@@ -70,6 +70,9 @@ SELECT count(*) FROM progress WHERE owner_epoch IS NOT NULL;
 -- last_sequence: The newest event's.
 SELECT sequence FROM log;
 
+-- order_version: An order's version.
+SELECT version FROM progress WHERE order_id = $1;
+
 -- get_order: An order by its id.
 SELECT id::text, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows WHERE id = $1;
 

@@ -158,6 +158,9 @@ SELECT min((
 ))
 FROM queue_priorities AS p;
 
+-- order_version: An order's version.
+SELECT version FROM orders WHERE id = ?;
+
 -- get_order: An order by its id.
 SELECT id, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows WHERE id = ?;
 
