@@ -148,7 +148,6 @@ def _figures(found: list[dict[str, float]]) -> list[Figure]:
     named = {
         "route": "route",
         "blockhash": "blockhash",
-
         "build": "of it, build",
         "commit": "of it, commits",
         "sign": "of it, signer",

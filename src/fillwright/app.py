@@ -17,6 +17,7 @@ from fillwright.api.services import Services
 from fillwright.bus.memory import MemoryBus
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.config import Settings, sources
+from fillwright.domain.queue import QueueRules
 from fillwright.execution.attempt import Attempts
 from fillwright.execution.intake import Intake
 from fillwright.execution.journey import Journey
@@ -75,7 +76,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
     claim_data_dir(settings)
     async with AsyncExitStack() as opened:
         clock, bus = SystemClock(), MemoryBus()
-        store = SqliteStore(settings.store_path, clock)
+        store = SqliteStore(settings.store_path, clock, rules=queue_rules(settings))
         await store.open(bus.publish)
         opened.push_async_callback(store.close)
         await bus.open()
@@ -102,6 +103,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             quote_timeout_s=settings.quote_timeout_s,
         )
         intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=SystemIds(), market=market)
+        await intake.refresh()
         worker = Worker(name="embedded", settings=settings, store=store, bus=bus, clock=clock, journey=journey)
         services = Services(
             settings=settings,
@@ -180,6 +182,15 @@ def _market_lines(engine: Engine) -> list[str]:
     if len(snapshot.unpriced) > MAX_LISTED_UNPRICED:
         lines.append(f"… and {len(snapshot.unpriced) - MAX_LISTED_UNPRICED} more: GET /v1/pools")
     return lines
+
+
+def queue_rules(settings: Settings) -> QueueRules:
+    """What the store is told about the queue."""
+    return QueueRules(
+        priority_step_ms=int(settings.priority_step_s * 1000),
+        wallet_order=settings.wallet_order,
+        orders_per_minute=settings.orders_per_minute,
+    )
 
 
 def sweeping_markers(settings: Settings, store: Store, clock: Clock, trading: Trading) -> Callable[[], Awaitable[None]]:

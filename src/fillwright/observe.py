@@ -60,6 +60,10 @@ _flushes = _counter("store_flushes", "Durable flushes of the store")
 _flushed = _counter("store_operations", "Operations that were flushed")
 _flush_seconds = _histogram("store_flush", "Duration of a durable flush", _FAST)
 _recovered = _counter("orders_recovered", "Orders taken over from a worker that had stopped")
+_queue = _gauge("queue_orders", "Orders of the whole engine by their place in the queue", "place")
+_queue_state = _gauge("queue_state", "1 for the state that the queue is in", "state")
+_queue_oldest = _gauge("queue_oldest_seconds", "How long the oldest waiting order has been due")
+_queue_rate = _gauge("queue_ended_per_second", "Orders that ended, over the last minute")
 _faults = _counter("faults", "What went wrong inside the engine", "where")
 _quarantined = _gauge("pools_quarantined", "Pools that do not do what they are quoted to do, and are quoted no more")
 _swept = _counter("markers_swept", "Orders' marker accounts whose rent was given back")
@@ -346,6 +350,21 @@ def orders_recovered(count: int) -> None:
     if count:
         _recovered.inc(count)
         _log.info("orders recovered", count=count)
+
+
+def queue_turned(state: str) -> None:
+    """An operator has paused, drained or resumed the queue."""
+    _log.warning("queue turned", state=state)
+
+
+def queue_seen(counts: dict[str, int], *, state: str, oldest_s: float, ended_per_s: float) -> None:
+    """The whole engine's queue, as the store has it. `counts` by place: waiting, active, delayed, completed, failed."""
+    for place, count in counts.items():
+        _queue.labels(place).set(count)
+    for name in ("running", "paused", "draining"):
+        _queue_state.labels(name).set(name == state)
+    _queue_oldest.set(oldest_s)
+    _queue_rate.set(ended_per_s)
 
 
 def store_flush(*, operations: int, seconds: float) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from fillwright.domain.accounts import Mint
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId, OrderStatus
+from fillwright.domain.queue import QueueState
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -121,17 +122,28 @@ class Store(Protocol):
     async def retire(self, lease: Lease) -> None:
         """End an epoch at once and release its orders (graceful shutdown)."""
 
-    async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
-        """Take up to `limit` due orders that nobody holds: higher priority first, then the longest due.
+    async def claim(
+        self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None
+    ) -> list[Order]:
+        """Take up to `limit` due orders that nobody holds, lowest `QueueRules.rank_ms` first; none while the queue is
+        paused. `order_ids`: just of these; a store whose rules say more than that may look at all that is due.
         Raises StaleLease. Where its answer is lost, the orders may be taken all the same: see `held`."""
 
     async def held(self, lease: Lease) -> list[Order]:
         """Every order in the hands of this lease, as it stands, in any order; none once the epoch has ended."""
 
+    async def queue_state(self) -> QueueState:
+        """Whether orders are begun and accepted; kept until it is set again."""
+
+    async def set_queue_state(self, state: QueueState) -> None: ...
+
     async def next_ready_ms(self) -> int | None:
         """When the earliest unclaimed order is due."""
 
     async def get(self, order_id: OrderId) -> Order | None: ...
+    async def version(self, order_id: OrderId) -> int | None:
+        """That of the order as it is now."""
+
     async def find(self, account: str, client_order_id: str) -> Order | None: ...
     async def events(self, order_id: OrderId, after: int = 0, limit: int = 1000) -> list[OrderEvent]:
         """An order's events with number > `after`, ascending."""
@@ -150,6 +162,10 @@ class Store(Protocol):
     async def last_sequence(self) -> int: ...
 
 
+AtOnce = Callable[[Sequence[OrderEvent]], bool]
+"""Takes a batch without waiting: True; or leaves it to be read: False. Must not raise."""
+
+
 class Subscription(Protocol):
     """One reader's feed of events. Bounded: a reader that falls behind is told by `overflowed`."""
 
@@ -161,22 +177,66 @@ class Subscription(Protocol):
     def close(self) -> None: ...
 
 
+class Ring(msgspec.Struct, frozen=True):
+    """Why a worker should look. `order_ids`: due orders whose ids were given to it alone, to be claimed by name;
+    empty: anything may be due."""
+
+    order_ids: tuple[OrderId, ...] = ()
+
+
 class Bus(Protocol):
     """A doorbell and a fan-out. Losing it loses nothing: the store knows what is due and what has happened."""
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 
-    def ring(self) -> None:
-        """Say that orders may be due. Never blocks; rings that nobody waits for merge into one."""
+    def ring(self, order_ids: Sequence[OrderId] = ()) -> None:
+        """Say that these orders are due: each id goes to one worker; without ids, that any may be due: to all.
+        Never blocks; rings that nobody waits for merge. One may get lost, come twice, or come late."""
 
-    async def wait_ring(self, timeout_s: float) -> bool:
-        """Wait for a ring; False after `timeout_s`."""
+    async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
+        """Wait for a ring; None after `timeout_s`. It names at most `room` orders: where more wait, it names none,
+        so that the store says which go first."""
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         """Hand committed events to every subscription. Never blocks."""
 
-    def subscribe(self, capacity: int = 10_000) -> Subscription: ...
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> Subscription:
+        """`at_once` is offered each batch first, within `publish`, as long as nothing waits unread."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """At most `limit` within any minute, counted under `name`."""
+
+    name: str
+    limit: int
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """`count` may go now; after `retry_after_s` one more may (0 where all have been granted)."""
+
+    count: int
+    retry_after_s: float = 0.0
+
+
+class Limiter(Protocol):
+    """Sliding windows, shared by whoever shares the limiter. Always answers, and soon."""
+
+    async def take(self, windows: Sequence[Window], wanted: int) -> Grant:
+        """As many of `wanted` as all windows allow, counted in each of them. What is refused is not counted."""
+
+    async def close(self) -> None: ...
+
+
+class Cache(Protocol):
+    """Bytes under a key, for a while. It may lose anything at any time; it answers soon."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Never waits."""
+
+    async def close(self) -> None: ...
 
 
 class Chain(Protocol):

@@ -19,7 +19,9 @@ from fillwright import observe
 from fillwright.api.app import Api, create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
-from fillwright.app import sweeping_markers
+from fillwright.app import queue_rules, sweeping_markers
+from fillwright.bus.cache import RedisCache
+from fillwright.bus.limits import RedisLimiter
 from fillwright.bus.memory import MemoryBus
 from fillwright.bus.redis import RedisBus
 from fillwright.clock import SystemClock, SystemIds
@@ -29,6 +31,7 @@ from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.execution.attempt import Attempts
 from fillwright.execution.intake import Intake
 from fillwright.execution.journey import Journey
+from fillwright.execution.rate import LocalLimiter
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
 from fillwright.market.pools import load_pools
@@ -38,7 +41,7 @@ from fillwright.paper.origin import Origin
 from fillwright.paper.remote import RemoteChain, RemoteMarket
 from fillwright.paper.server import PaperServer
 from fillwright.paper.signer import PaperSigner
-from fillwright.ports import Clock, Store
+from fillwright.ports import Cache, Clock, Limiter, Store
 from fillwright.store.postgres import PostgresStore
 from fillwright.trading import Parts, Trading, open_live_trading
 
@@ -94,19 +97,28 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
             market=shared.trading.market,
         )  # fmt: skip
+        limiter: Limiter = LocalLimiter(shared.clock)
+        if settings.redis_url is not None:
+            limiter = RedisLimiter(settings.redis_url.get_secret_value(), limiter)
+        opened.push_async_callback(limiter.close)
+        cache: Cache | None = None
+        if settings.redis_url is not None:
+            cache = RedisCache(settings.redis_url.get_secret_value())
+            opened.push_async_callback(cache.close)
         parts = [*shared.trading.parts]
         if isinstance(shared.bus, RedisBus):
             bus = shared.bus
             parts.append(("bus", lambda: bus.connected))
         services = Services(
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
-            clock=shared.clock, wallet=shared.trading.signer.wallet, parts=tuple(parts),
+            clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),
         )  # fmt: skip
         api = create_api(services)
+        await intake.refresh()
         server = Server(api, settings)
         await server.start()
         opened.push_async_callback(server.stop)
-        sweep = asyncio.create_task(_sweep_log(api, shared.store, shared.bus), name="log-sweep")
+        sweep = asyncio.create_task(_sweep_log(api, intake, shared.store, shared.bus), name="log-sweep")
         opened.push_async_callback(_cancel, sweep)
         observe.engine_started(mode=settings.mode, address=server.url)
         try:
@@ -171,7 +183,7 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
     store = PostgresStore(
         settings.database_url.get_secret_value(),
         connections=settings.database_pool_max,
-        orders_per_minute=settings.orders_per_minute,
+        rules=queue_rules(settings),
     )
     await _open_store(store, bus)
     opened.push_async_callback(store.close)
@@ -213,9 +225,10 @@ async def _open_store(store: PostgresStore, bus: MemoryBus | RedisBus) -> None:
             return
 
 
-async def _sweep_log(api: Api, store: Store, bus: MemoryBus | RedisBus) -> None:
+async def _sweep_log(api: Api, intake: Intake, store: Store, bus: MemoryBus | RedisBus) -> None:
     """Have the streams look into the store where they have not got what was there one look ago: what no bus has
-    announced, since it was away or its publisher died between commit and publication."""
+    announced, since it was away or its publisher died between commit and publication. And learn whether the queue
+    is being drained."""
     known = 0
     while True:
         await asyncio.sleep(LOG_SWEEP_S)
@@ -223,6 +236,7 @@ async def _sweep_log(api: Api, store: Store, bus: MemoryBus | RedisBus) -> None:
             bus.resync()
         try:
             known = await store.last_sequence()
+            await intake.refresh()
         except (StoreError, Unavailable):
             continue
 

@@ -126,10 +126,12 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/v1/tokens"),
                 ("get", "/v1/pools"),
                 ("get", "/v1/stats"),
+                ("get", "/v1/admin/queue"),
+                ("post", "/v1/admin/queue/{turn}"),
                 ("get", "/health/live"),
                 ("get", "/health/ready"),
             }
-            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 15
+            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 17
             request = found["components"]["schemas"]["OrderRequest"]
             assert request["additionalProperties"] is False
             assert '"null"' not in str(request)
@@ -150,11 +152,17 @@ def test_statistics_and_metrics_count_what_happened() -> None:
             assert {status: count for status, count in stats.orders.items() if count} == {
                 "confirmed": 1, "failed": 1, "pending": 2, "waiting": 1,
             }  # fmt: skip
-            assert (stats.queue.due, stats.queue.delayed, stats.queue.leased) == (1, 1, 0)
-            assert stats.queue.oldest_due_ms is not None
+            queue = stats.queue
+            assert (queue.state, queue.waiting, queue.delayed, queue.active) == ("running", 1, 1, 0)
+            assert (queue.completed, queue.failed, queue.drained) == (1, 1, False)
+            assert queue.oldest_age_ms is not None
+            assert queue.ended_per_s > 0
             assert (stats.last_sequence, stats.mode, stats.worker) == (5 + 5 + 2, "paper", None)
             assert (await client.get(f"/v1/orders/{held}")).json()["status"] == "waiting"
             metrics = (await client.get("/metrics")).text
+            for place, count in (("waiting", 1), ("delayed", 1), ("active", 0), ("completed", 1), ("failed", 1)):
+                assert f'fillwright_queue_orders{{place="{place}"}} {count}.0' in metrics
+            assert 'fillwright_queue_state{state="running"} 1.0' in metrics
             assert 'fillwright_http_requests_total{route="/v1/orders",status="202"}' in metrics
             assert "fillwright_orders_accepted_total" in metrics
             assert held not in metrics

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import pytest
 
-from fakes.orders import new_order
+from fakes.orders import new_order, order_id
 from fillwright.domain.orders import OrderEvent
-from fillwright.ports import Bus, Subscription
+from fillwright.ports import Bus, Ring, Subscription
 
 SOON_S = 0.01
 LONG_S = 30.0
@@ -39,21 +39,21 @@ class Ringing:
         waiting = asyncio.create_task(bus.wait_ring(LONG_S))
         await asyncio.sleep(0)
         bus.ring()
-        assert await waiting is True
+        assert await waiting == Ring()
 
     async def test_a_ring_is_heard_by_who_comes_later(self, bus: Bus) -> None:
         bus.ring()
-        assert await bus.wait_ring(LONG_S) is True
+        assert await bus.wait_ring(LONG_S) == Ring()
 
     async def test_rings_that_nobody_waits_for_merge_into_one(self, bus: Bus) -> None:
         for _ in range(5):
             bus.ring()
-        assert await bus.wait_ring(LONG_S) is True
-        assert await bus.wait_ring(SOON_S) is False
+        assert await bus.wait_ring(LONG_S) == Ring()
+        assert await bus.wait_ring(SOON_S) is None
 
     @pytest.mark.parametrize("timeout_s", [0.0, SOON_S])
     async def test_without_a_ring_the_wait_ends(self, bus: Bus, timeout_s: float) -> None:
-        assert await bus.wait_ring(timeout_s) is False
+        assert await bus.wait_ring(timeout_s) is None
 
     async def test_a_wait_that_is_given_up_takes_no_ring(self, bus: Bus) -> None:
         waiting = asyncio.create_task(bus.wait_ring(LONG_S))
@@ -61,7 +61,34 @@ class Ringing:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         bus.ring()
-        assert await bus.wait_ring(LONG_S) is True
+        assert await bus.wait_ring(LONG_S) == Ring()
+
+
+class Naming:
+    async def test_due_orders_are_named_to_who_has_room_for_them(self, bus: Bus) -> None:
+        ids = [order_id(number) for number in range(1, 11)]
+        waiting = asyncio.create_task(bus.wait_ring(LONG_S, 10))
+        await asyncio.sleep(0)
+        bus.ring(ids)
+        named = list((await named_by(waiting)).order_ids)
+        while len(named) < len(ids):
+            named += (await named_by(bus.wait_ring(LONG_S, 10))).order_ids
+        assert named == ids
+
+    async def test_where_more_wait_than_there_is_room_for_none_is_named(self, bus: Bus) -> None:
+        bus.ring([order_id(number) for number in range(1, 11)])
+        assert await named_by(bus.wait_ring(LONG_S, 3)) == Ring()
+
+    async def test_a_ring_for_all_names_none(self, bus: Bus) -> None:
+        bus.ring([order_id(1)])
+        bus.ring()
+        assert await named_by(bus.wait_ring(LONG_S, 0)) == Ring()
+
+
+async def named_by(waiting: Awaitable[Ring | None]) -> Ring:
+    ring = await asyncio.wait_for(waiting, LONG_S)
+    assert ring is not None
+    return ring
 
 
 class FanningOut:
@@ -103,6 +130,46 @@ class FanningOut:
         bus.publish(batch)
         batch.clear()
         assert await receive(subscription, 2) == events(1, 2)
+
+
+class TakingAtOnce:
+    async def test_what_is_taken_at_once_is_not_read_again_and_what_is_left_keeps_its_order(self, bus: Bus) -> None:
+        taken: list[OrderEvent] = []
+        willing = True
+
+        def take(batch: Sequence[OrderEvent]) -> bool:
+            if willing:
+                taken.extend(batch)
+            return willing
+
+        subscription, other = bus.subscribe(at_once=take), bus.subscribe()
+        bus.publish(events(1, 2))
+        assert await receive(other, 2) == events(1, 2)
+        assert taken == events(1, 2)
+        willing = False
+        bus.publish(events(3, 3))
+        assert await receive(other, 1) == events(3, 3)
+        willing = True
+        bus.publish(events(4, 5))
+        assert await receive(other, 2) == events(4, 5)
+        assert taken == events(1, 2), "nothing may overtake what waits to be read"
+        assert await receive(subscription, 3) == events(3, 5)
+        bus.publish(events(6, 6))
+        assert await receive(other, 1) == events(6, 6)
+        assert taken == [*events(1, 2), *events(6, 6)]
+
+    async def test_a_closed_subscription_takes_nothing(self, bus: Bus) -> None:
+        taken: list[OrderEvent] = []
+
+        def take(batch: Sequence[OrderEvent]) -> bool:
+            taken.extend(batch)
+            return True
+
+        subscription, other = bus.subscribe(at_once=take), bus.subscribe()
+        subscription.close()
+        bus.publish(events(1, 1))
+        assert await receive(other, 1) == events(1, 1)
+        assert taken == []
 
 
 class FallingBehind:
@@ -157,11 +224,11 @@ class Ending:
         await bus.close()
         ended: Sequence[OrderEvent] = await asyncio.wait_for(reading, LONG_S)
         assert list(ended) == []
-        assert await waiting is False
-        assert await bus.wait_ring(LONG_S) is False
+        assert await waiting is None
+        assert await bus.wait_ring(LONG_S) is None
         assert list(await bus.subscribe().next()) == []
         await bus.close()
 
 
-class BusConformance(Ringing, FanningOut, FallingBehind, Ending):
+class BusConformance(Ringing, Naming, FanningOut, TakingAtOnce, FallingBehind, Ending):
     """All of it."""

@@ -9,6 +9,7 @@ import pytest
 
 from bus.conformance import BusConformance, events
 from fillwright.bus.memory import MemoryBus
+from fillwright.ports import Ring
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ async def test_one_ring_wakes_all_who_wait(bus: MemoryBus) -> None:
     waiting = [asyncio.create_task(bus.wait_ring(30)) for _ in range(3)]
     await asyncio.sleep(0)
     bus.ring()
-    assert await asyncio.gather(*waiting) == [True, True, True]
+    assert await asyncio.gather(*waiting) == [Ring(), Ring(), Ring()]
 
 
 async def test_a_reader_that_has_caught_up_takes_a_batch_of_any_size(bus: MemoryBus) -> None:

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio import Redis
 
 from bus.conformance import LONG_S, BusConformance, receive
 from bus.conformance import events as batch
+from fakes.orders import order_id
 from fillwright.bus.redis import RedisBus
 from servers import RedisServer
 
@@ -23,6 +25,10 @@ PREFIX = f"fillwright-test-{os.getpid()}"
 @pytest.fixture
 async def bus(redis_url: str) -> AsyncIterator[RedisBus]:
     async with opened(redis_url) as bus:
+        await bus.wait_ring(0.0, 1)
+        await until_joined(bus)
+        while await bus.wait_ring(0.05, 1):
+            pass
         yield bus
 
 
@@ -55,6 +61,27 @@ async def until_connected(bus: RedisBus, *, connected: bool = True) -> None:
             await asyncio.sleep(0.01)
 
 
+async def work(bus: RedisBus, named: list[str]) -> None:
+    """A worker with much room."""
+    while True:
+        ring = await bus.wait_ring(LONG_S, 100)
+        named += ring.order_ids if ring is not None else ()
+
+
+async def until_joined(*buses: RedisBus) -> None:
+    """Until the workers' group is there: joining it is announced by a ring for all."""
+    async with asyncio.timeout(LONG_S), Redis.from_url(buses[0].url) as redis:
+        while not await redis.exists(f"{PREFIX}:due"):
+            await asyncio.sleep(0.01)
+        await redis.xgroup_setid(f"{PREFIX}:due", "workers", "$")
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class TestConformance(BusConformance):
     pass
 
@@ -83,6 +110,20 @@ class TestBetweenProcesses:
             for at in range(1, 40):
                 (first if at % 2 else second).publish(events[at : at + 1])
             assert await receive(reader, 39) == events[1:]
+
+    async def test_each_due_order_is_named_to_one_of_the_workers(self, redis_url: str) -> None:
+        async with opened(redis_url) as api, opened(redis_url) as first, opened(redis_url) as second:
+            ids = [order_id(number) for number in range(1_001, 1_201)]
+            named: list[str] = []
+            workers = [asyncio.create_task(work(bus, named)) for bus in (first, second)]
+            await until_joined(first, second)
+            for at in range(0, len(ids), 5):
+                api.ring(ids[at : at + 5])
+                async with asyncio.timeout(LONG_S):
+                    while len(named) < at + 5:
+                        await asyncio.sleep(0.001)
+            await end(workers)
+            assert sorted(named) == ids, "each once, and to one"
 
     async def test_prefixes_keep_engines_apart(self, redis_url: str) -> None:
         other = RedisBus(redis_url, prefix="another")
@@ -126,6 +167,32 @@ class TestRedisGoesAway:
             await asyncio.to_thread(redis.wipe)
             first.publish(events[1:])
             assert await receive(reader, 2) == events
+
+    async def test_after_a_wipe_due_orders_are_named_again(self, redis: RedisServer) -> None:
+        async with opened(redis.url) as api, opened(redis.url) as worker:
+            named: list[str] = []
+            workers = [asyncio.create_task(work(worker, named))]
+            await until_joined(worker)
+            await asyncio.to_thread(redis.wipe)
+            async with asyncio.timeout(LONG_S):
+                while not named:
+                    api.ring([order_id(1)])
+                    await asyncio.sleep(0.05)
+            await end(workers)
+
+    async def test_what_is_no_id_is_named_to_nobody(self, redis: RedisServer) -> None:
+        async with opened(redis.url) as api, opened(redis.url) as worker, Redis.from_url(redis.url) as other:
+            named: list[str] = []
+            workers = [asyncio.create_task(work(worker, named))]
+            await until_joined(worker)
+            for fields in ({"ids": b"\xff,1,"}, {"other": "x"}):
+                await other.xadd(f"{PREFIX}:due", fields)
+            api.ring([order_id(1)])
+            async with asyncio.timeout(LONG_S):
+                while not named:
+                    await asyncio.sleep(0.001)
+            await end(workers)
+            assert named == [order_id(1)]
 
     async def test_a_bus_opens_without_it(self, redis: RedisServer) -> None:
         await asyncio.to_thread(redis.kill)

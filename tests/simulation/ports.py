@@ -27,6 +27,7 @@ from fillwright.domain.errors import (
 )
 from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.queue import DEFAULT_RULES, QueueState
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -168,7 +169,7 @@ class SimStore:
         if change.release:
             self.owners.pop(order_id, None)
 
-    def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
+    def claim(self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None) -> list[Order]:
         if lease.epoch not in self.beats:
             raise StaleLease("epoch ended")
         due = [
@@ -178,8 +179,9 @@ class SimStore:
             and order.ready_at_ms <= now_ms
             and (order.id not in self.owners)
             and order.status not in TERMINAL
+            and (order_ids is None or order.id in order_ids)
         ]
-        due.sort(key=lambda order: (-order.spec.priority, order.ready_at_ms, order.id))
+        due.sort(key=lambda order: (DEFAULT_RULES.rank_ms(order.ready_at_ms, order.spec.priority), order.id))
         for order in due[:limit]:
             self.owners[order.id] = lease.epoch
         return due[:limit]
@@ -256,15 +258,23 @@ class StoreView:
         await self._enter()
         self._store.end([lease.epoch])
 
-    async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
+    async def claim(
+        self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None
+    ) -> list[Order]:
         await self._enter()
-        claimed = self._store.claim(lease, now_ms, limit)
+        claimed = self._store.claim(lease, now_ms, limit, order_ids)
         await self._leave()
         return claimed
 
     async def held(self, lease: Lease) -> list[Order]:
         await self._enter()
         return [self._store.orders[order_id] for order_id, epoch in self._store.owners.items() if epoch == lease.epoch]
+
+    async def queue_state(self) -> QueueState:
+        return QueueState.RUNNING
+
+    async def set_queue_state(self, state: QueueState) -> None:
+        raise NotImplementedError("the simulation never pauses")
 
     async def next_ready_ms(self) -> int | None:
         await self._enter()
@@ -273,6 +283,10 @@ class StoreView:
     async def get(self, order_id: OrderId) -> Order | None:
         await self._enter()
         return self._store.orders.get(order_id)
+
+    async def version(self, order_id: OrderId) -> int | None:
+        await self._enter()
+        return self._store.orders[order_id].version if order_id in self._store.orders else None
 
     async def find(self, account: str, client_order_id: str) -> Order | None:
         await self._enter()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +18,7 @@ from fillwright.domain.orders import OrderId, OrderSpec, OrderStatus, OrderType
 from fillwright.execution.intake import Intake
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
-from fillwright.ports import Change
+from fillwright.ports import Change, Ring
 from simulation import loop, market, ports
 from simulation.mutants import SOUND, Mutant
 
@@ -42,21 +43,24 @@ class _Bus:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._named: list[OrderId] = []
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 
-    def ring(self) -> None:
+    def ring(self, order_ids: Sequence[OrderId] = ()) -> None:
+        self._named.extend(order_ids)
         self._rung.set()
 
-    async def wait_ring(self, timeout_s: float) -> bool:
+    async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._rung.wait()
         except TimeoutError:
-            return False
+            return None
         self._rung.clear()
-        return True
+        named, self._named = self._named, []
+        return Ring(tuple(named) if len(named) <= room else ())
 
     def publish(self, events: object) -> None: ...
 

@@ -34,6 +34,7 @@ from fillwright.domain.orders import (
     Submitted,
     Triggered,
 )
+from fillwright.domain.queue import PRIORITY_STEP_MS, QueueState
 from fillwright.ports import Change, Lease, OrderFilter, Store
 
 LATER_MS = NOW_MS + 60_000
@@ -95,6 +96,10 @@ class Inserting:
         assert await stage.store.find("alice", "mine") == order
         assert await stage.store.find("bob", "mine") is None
         assert await stage.store.get(order_id(2)) is None
+        assert await stage.store.version(order_id(2)) is None
+        assert await stage.store.version(order.id) == 1
+        await stage.change(step(order, ROUTED))
+        assert await stage.store.version(order.id) == 2
 
     async def test_its_event_is_the_first_of_the_log(self, stage: Stage) -> None:
         order, event = new_order(1)
@@ -302,6 +307,122 @@ class Attempting:
         assert [event.sequence for event in log] == list(range(1, 44))
         assert stage.heard == log
         assert (await stage.store.stats(NOW_MS)).by_status == {"building": 1, "pending": 40}
+
+
+class Queueing:
+    """The queue's rules: `stage` has the default ones, `lined` orders of a wallet one after another."""
+
+    async def test_orders_are_claimed_by_name_where_they_are_due_and_free(self, stage: Stage) -> None:
+        for number in (1, 2, 3):
+            await stage.insert(number)
+        await stage.insert(4, ready_at_ms=LATER_MS)
+        await stage.insert(5, hold=True)
+        ended = await stage.insert(6)
+        await stage.change(step(ended, Cancelled()))
+        lease, other = await stage.store.register("w1"), await stage.store.register("w2")
+        wanted = [order_id(n) for n in (3, 4, 5, 6, 7, 1)]
+        claimed = await stage.store.claim(lease, NOW_MS, 10, wanted)
+        assert {order.id for order in claimed} == {order_id(3), order_id(1)}
+        for order in claimed:
+            assert await stage.store.get(order.id) == order
+        assert await stage.store.claim(other, NOW_MS, 10, wanted) == []
+        assert await stage.store.claim(other, NOW_MS, 10, []) == []
+        assert [order.id for order in await stage.store.claim(other, NOW_MS, 10)] == [order_id(2)]
+        assert len(await stage.store.claim(other, LATER_MS, 1, [order_id(4), order_id(1)])) == 1
+        stats = await stage.store.stats(NOW_MS)
+        assert (stats.leased, stats.due, stats.delayed) == (4, 0, 0)
+
+    async def test_an_ended_epoch_claims_nothing_by_name(self, stage: Stage) -> None:
+        await stage.insert(1)
+        lease = await stage.store.register("w1")
+        await stage.store.retire(lease)
+        with pytest.raises(StaleLease):
+            await stage.store.claim(lease, NOW_MS, 1, [order_id(1)])
+
+    async def test_no_order_that_is_named_to_many_is_in_two_hands(self, stage: Stage) -> None:
+        for number in range(1, 41):
+            await stage.insert(number)
+        leases = [await stage.store.register(f"w{n}") for n in range(4)]
+        wanted = [order_id(n) for n in range(1, 41)]
+        claims = await asyncio.gather(*(stage.store.claim(lease, NOW_MS, 40, wanted) for lease in leases * 3))
+        ids = [order.id for claim in claims for order in claim]
+        assert len(ids) == len(set(ids)) <= 40
+        rest = await stage.store.claim(leases[0], NOW_MS, 40)
+        assert len(ids) + len(rest) == 40
+
+    async def test_a_step_of_priority_counts_as_time_and_no_more(self, stage: Stage) -> None:
+        old = 3 * PRIORITY_STEP_MS
+        await stage.insert(1, ready_at_ms=NOW_MS - old - 1)
+        await stage.insert(2, ready_at_ms=NOW_MS - old + 1)
+        await stage.insert(3, ready_at_ms=NOW_MS, priority=3)
+        await stage.insert(4, ready_at_ms=NOW_MS - PRIORITY_STEP_MS, priority=-2)
+        await stage.insert(5, ready_at_ms=NOW_MS, priority=-3)
+        lease = await stage.store.register("w1")
+        first = await stage.store.claim(lease, NOW_MS, 2)
+        second = await stage.store.claim(lease, NOW_MS, 9)
+        assert [order.id for order in first + second] == [order_id(n) for n in (1, 3, 2, 4, 5)]
+
+    async def test_while_paused_nothing_is_begun_and_nothing_is_lost(self, stage: Stage) -> None:
+        lease, order = await stage.held(1)
+        assert await stage.store.queue_state() is QueueState.RUNNING
+        await stage.store.set_queue_state(QueueState.PAUSED)
+        assert await stage.store.queue_state() is QueueState.PAUSED
+        await stage.insert(2)
+        assert await stage.store.claim(lease, NOW_MS, 9) == []
+        assert await stage.store.claim(lease, NOW_MS, 9, [order_id(2)]) == []
+        await stage.change(step(order, ROUTED, lease))
+        await stage.store.set_queue_state(QueueState.DRAINING)
+        assert [found.id for found in await stage.store.claim(lease, NOW_MS, 9)] == [order_id(2)]
+        await stage.store.set_queue_state(QueueState.RUNNING)
+
+    async def test_orders_of_a_wallet_go_one_after_another(self, lined: Stage) -> None:
+        for number in (1, 2, 3):
+            await lined.insert(number, priority=number)
+        await lined.insert(4, wallet="another")
+        lease, orders = await lined.take()
+        assert {order.id for order in orders} == {order_id(1), order_id(4)}
+        assert await lined.store.claim(lease, LATER_MS, 9) == []
+        assert await lined.store.claim(lease, LATER_MS, 9, [order_id(2), order_id(3)]) == []
+        first = next(order for order in orders if order.id == order_id(1))
+        retried = await lined.change(step(first, Retrying(0, ERROR, LATER_MS), lease, release=True))
+        assert await lined.store.claim(lease, LATER_MS - 1, 9) == []
+        (first,) = await lined.store.claim(lease, LATER_MS, 9)
+        assert first == retried
+        await lined.change(step(first, Failed(ERROR), lease, release=True))
+        assert [order.id for order in await lined.store.claim(lease, LATER_MS, 9)] == [order_id(2)]
+
+    async def test_what_its_client_holds_back_holds_back_no_other(self, lined: Stage) -> None:
+        held = await lined.insert(1, hold=True)
+        await lined.insert(2, ready_at_ms=LATER_MS)
+        await lined.insert(3)
+        ended = await lined.insert(4)
+        await lined.insert(5)
+        await lined.change(step(ended, Cancelled()))
+        lease, (order,) = await lined.take()
+        assert order.id == order_id(3)
+        await lined.change(step(held, Triggered("released")))
+        assert await lined.store.claim(lease, LATER_MS, 9) == []
+        await lined.change(step(order, Failed(ERROR), lease, release=True))
+        for number in (1, 2, 5):
+            (order,) = await lined.store.claim(lease, LATER_MS, 9)
+            assert order.id == order_id(number)
+            await lined.change(step(order, Failed(ERROR), lease, release=True))
+        assert await lined.store.claim(lease, LATER_MS, 9) == []
+
+    async def test_many_workers_never_have_two_orders_of_a_wallet(self, lined: Stage) -> None:
+        wallets = ("a", "b", "c")
+        for number in range(1, 25):
+            await lined.insert(number, wallet=wallets[number % 3])
+        leases = [await lined.store.register(f"w{n}") for n in range(4)]
+        done: dict[str, list[str]] = {wallet: [] for wallet in wallets}
+        for _ in range(8):
+            claims = await asyncio.gather(*(lined.store.claim(lease, NOW_MS, 9) for lease in leases))
+            mine = [(lease, order) for lease, orders in zip(leases, claims, strict=True) for order in orders]
+            assert sorted(order.spec.wallet for _, order in mine) == list(wallets)
+            for lease, order in mine:
+                done[order.spec.wallet].append(order.id)
+                await lined.change(step(order, Failed(ERROR), lease, release=True))
+        assert all(ids == sorted(ids) and len(ids) == 8 for ids in done.values())
 
 
 class Leasing:
@@ -550,5 +671,5 @@ class Closing:
         await stage.store.close()
 
 
-class StoreConformance(Inserting, Changing, Attempting, Leasing, Reading, Closing):
+class StoreConformance(Inserting, Changing, Attempting, Leasing, Queueing, Reading, Closing):
     """All of it."""

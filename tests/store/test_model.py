@@ -32,9 +32,12 @@ from fillwright.domain.orders import (
     Submitted,
     Triggered,
 )
+from fillwright.domain.queue import QueueRules, QueueState
 from fillwright.ports import Change, Lease, OrderFilter
 from fillwright.store.sqlite import SqliteStore
 
+RULES = QueueRules(priority_step_ms=15)
+"""So small that orders of a lower priority overtake, as they age."""
 ERROR = OrderError("expired", "not landed")
 S = OrderStatus
 
@@ -49,6 +52,7 @@ class Model:
         self.attempts: dict[tuple[OrderId, int], Attempt] = {}
         self.fills: dict[str, Fill] = {}
         self.log: list[OrderEvent] = []
+        self.queue = QueueState.RUNNING
 
     def insert(self, order: Order, event: OrderEvent) -> Order:
         key = (order.spec.account, order.spec.client_order_id)
@@ -79,11 +83,15 @@ class Model:
         for event in change.events:
             self._append(event)
 
-    def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
+    def claim(self, lease: Lease, now_ms: int, limit: int, order_ids: list[OrderId] | None = None) -> list[Order]:
         if lease.epoch not in self.alive:
             raise StaleLease("ended")
+        if self.queue is QueueState.PAUSED:
+            return []
         due = [order for order in self.free() if order.ready_at_ms <= now_ms]  # type: ignore[operator]
-        due.sort(key=lambda order: (-order.spec.priority, order.ready_at_ms))
+        due.sort(key=lambda order: RULES.rank_ms(order.ready_at_ms, order.spec.priority))
+        if order_ids is not None:
+            due = [order for found in order_ids for order in due if order.id == found]
         for order in due[:limit]:
             self.owners[order.id] = lease.epoch
         return due[:limit]
@@ -125,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.store = SqliteStore(Path(self.directory.name) / "store.db", self.clock)
+        self.store = SqliteStore(Path(self.directory.name) / "store.db", self.clock, rules=RULES)
         self.runner.run(self.store.open(self.heard.extend))
 
     def teardown(self) -> None:
@@ -187,6 +195,17 @@ class StoreMachine(RuleBasedStateMachine):
             return sorted(await self.store.held(lease), key=lambda order: order.id)
 
         self.same(held(), lambda: self.model.held(lease))
+
+    @rule(lease=leases, after_ms=st.integers(0, 300), wanted=st.lists(orders, max_size=3, unique=True))
+    def claim_these(self, lease: Lease, after_ms: int, wanted: list[OrderId]) -> None:
+        now_ms = NOW_MS + after_ms
+        self.same(self.store.claim(lease, now_ms, 9, wanted), lambda: self.model.claim(lease, now_ms, 9, wanted))
+
+    @rule(state=st.sampled_from(QueueState))
+    def turn(self, state: QueueState) -> None:
+        self.runner.run(self.store.set_queue_state(state))
+        self.model.queue = state
+        assert self.runner.run(self.store.queue_state()) is state
 
     @rule(lease=leases)
     def heartbeat(self, lease: Lease) -> None:

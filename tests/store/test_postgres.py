@@ -12,6 +12,7 @@ import pytest
 from fakes.orders import ROUTED, SOL, USDC, order_id, step
 from fillwright.domain.errors import ConfigError, StaleLease, StoreError, Unavailable, VersionConflict
 from fillwright.domain.orders import OrderStatus
+from fillwright.domain.queue import DEFAULT_RULES, QueueRules
 from fillwright.ports import OrderFilter
 from fillwright.store.postgres import PostgresStore
 from fillwright.store.postgres_connections import connect, hang_up
@@ -24,8 +25,9 @@ from store.conformance import Stage, StoreConformance, run_to_built
 pytestmark = pytest.mark.anyio
 
 EMPTY = (
-    "TRUNCATE orders, progress, endings, events, attempts, fills, epochs, starts;"
-    "UPDATE log SET sequence = 0, confirmed = 0, failed = 0, cancelled = 0, expired = 0, needs_review = 0"
+    "TRUNCATE orders, progress, endings, events, attempts, fills, epochs, starts, lines;"
+    "UPDATE log SET sequence = 0, confirmed = 0, failed = 0, cancelled = 0, expired = 0, needs_review = 0;"
+    "UPDATE queue SET state = 'running'"
 )
 
 
@@ -41,8 +43,8 @@ async def url(postgres_url: str) -> str:
     return postgres_url
 
 
-async def opened(url: str) -> Stage:
-    stage = Stage(PostgresStore(url))
+async def opened(url: str, rules: QueueRules = DEFAULT_RULES) -> Stage:
+    stage = Stage(PostgresStore(url, rules=rules))
     await stage.store.open(stage.listen)
     return stage
 
@@ -50,6 +52,13 @@ async def opened(url: str) -> Stage:
 @pytest.fixture
 async def stage(url: str) -> AsyncIterator[Stage]:
     stage = await opened(url)
+    yield stage
+    await stage.store.close()
+
+
+@pytest.fixture
+async def lined(url: str) -> AsyncIterator[Stage]:
+    stage = await opened(url, QueueRules(wallet_order=True))
     yield stage
     await stage.store.close()
 
@@ -131,7 +140,7 @@ class TestValuesThatDoNotFit:
 
 class TestRateLimit:
     async def test_all_workers_together_start_no_more_than_the_limit_within_a_minute(self, url: str) -> None:
-        stages = [Stage(PostgresStore(url, orders_per_minute=5)) for _ in range(3)]
+        stages = [Stage(PostgresStore(url, rules=QueueRules(orders_per_minute=5))) for _ in range(3)]
         for stage in stages:
             await stage.store.open(stage.listen)
         for number in range(1, 13):

@@ -20,6 +20,7 @@ from fakes.orders import NOW_MS, ROUTED, attempt_of, built, order_id, step
 from fillwright.domain.errors import ConfigError, StaleLease, StoreError, Unavailable
 from fillwright.domain.lifecycle import replay
 from fillwright.domain.orders import Order, OrderId, OrderStatus, Submitted
+from fillwright.domain.queue import QueueRules
 from fillwright.ports import OrderFilter
 from fillwright.store.queries import load, migrations
 from fillwright.store.sqlite import SqliteStore
@@ -52,6 +53,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def stage(path: Path) -> AsyncIterator[Stage]:
     stage = await opened(path)
+    yield stage
+    await stage.store.close()
+
+
+@pytest.fixture
+async def lined(path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(SqliteStore(path, ManualClock(), rules=QueueRules(wallet_order=True)))
+    await stage.store.open(stage.listen)
     yield stage
     await stage.store.close()
 
@@ -210,18 +219,21 @@ class TestReading:
     async def test_no_frequent_statement_reads_a_whole_table(self, stage: Stage, path: Path) -> None:
         connection = sqlite3.connect(path)
         statements = load("sqlite")
+        connection.execute(statements["make_lines"])
         frequent = {name: statements[name] for name in statements if name not in RARE}
         for where in FILTERS:
             frequent[str(where)] = page_query(where, order_id(1), 10)[0]
         for name, statement in frequent.items():
             plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", [1] * statement.count("?")).fetchall()
-            scans = [row[3] for row in plan if row[3].startswith("SCAN") and row[3] != "SCAN levels"]
+            scans = [row[3] for row in plan if row[3].startswith("SCAN") and row[3] not in RECURSIVE]
             sorts = [row[3] for row in plan if "TEMP B-TREE" in row[3] and name != "fills"]
             assert (name, scans, sorts) == (name, [], [])
         connection.close()
 
 
-RARE = {"live_epochs", "silent_epochs", "load_totals", "save_totals", "list_orders"}
+RECURSIVE = {"SCAN levels", "SCAN wallets", "SCAN w"}
+"""Over what one seek each has found."""
+RARE = {"live_epochs", "silent_epochs", "load_totals", "save_totals", "list_orders", "queue_state", "set_queue_state"}
 """Statements on tables that stay small, and a part of a statement."""
 
 FILTERS = [

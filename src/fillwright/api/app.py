@@ -44,7 +44,7 @@ class Api:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.hub = Hub(services)
-        self.gate = Gate(services.settings, services.clock)
+        self.gate = Gate(services.settings, services.clock, services.limiter)
         self.fastapi = _fastapi(services, self.hub, self.gate)
         self._app = Edge(_Busiest(self.fastapi, services, self.gate), services.mode, services.clock)
         self._opened = False

@@ -17,10 +17,13 @@ import msgspec
 
 from fillwright.config import ApiKey, Scope, Settings
 from fillwright.domain.errors import RateLimited, Unauthorized
-from fillwright.ports import Clock
+from fillwright.execution.rate import LocalLimiter
+from fillwright.ports import Clock, Limiter, Window
 
 DEFAULT_ACCOUNT = "default"
 MAX_KEY_CHARS = 512
+
+_WHOSE = {True: "by this key", False: "by all"}
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -38,12 +41,12 @@ _LOCAL = Principal(DEFAULT_ACCOUNT, tuple(Scope))
 
 
 class Gate:
-    """Turns headers into a Principal, and counts each key's orders."""
+    """Turns headers into a Principal, and counts orders where they are limited."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, limiter: Limiter | None = None) -> None:
         self._keys = tuple((key.sha256.lower().encode(), _principal(key)) for key in settings.api_keys)
-        self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._limiter = limiter or LocalLimiter(clock)
+        self._everybody = Window("all", settings.accept_per_minute)
 
     def admit(self, headers: Headers, client: tuple[str, int] | None, scope: Scope) -> Principal:
         """The caller, if it may do what needs `scope`. Raises Unauthorized."""
@@ -52,18 +55,26 @@ class Gate:
             raise Unauthorized(f"this key lacks the scope {scope}", code="scope_missing")
         return principal
 
-    def count_order(self, principal: Principal) -> None:
-        """Take one order out of the key's allowance, which refills steadily. Raises RateLimited."""
-        limit = principal.orders_per_minute
-        if not limit:
-            return
-        now = self._clock.monotonic_s()
-        tokens, at = self._buckets.get(principal.key, (float(limit), now))
-        tokens = min(float(limit), tokens + (now - at) * limit / 60)
-        if tokens < 1:
-            self._buckets[principal.key] = (tokens, now)
-            raise RateLimited(f"this key may send {limit} orders a minute", retry_after_s=(1 - tokens) * 60 / limit)
-        self._buckets[principal.key] = (tokens - 1, now)
+    async def count_order(self, principal: Principal) -> None:
+        """Take one order out of what the key, and all together, may send within any minute. Raises RateLimited."""
+        if principal.orders_per_minute or self._everybody.limit:
+            await self.count_orders(principal, 1)
+
+    async def count_orders(self, principal: Principal, wanted: int) -> tuple[int, RateLimited | None]:
+        """How many of `wanted` orders may be accepted, and the refusal of the others. Raises RateLimited where
+        none may."""
+        own = Window(f"key:{principal.key}", principal.orders_per_minute)
+        windows = [window for window in (own, self._everybody) if window.limit]
+        if not windows or not wanted:
+            return wanted, None
+        grant = await self._limiter.take(windows, wanted)
+        if grant.count == wanted:
+            return wanted, None
+        told = " and ".join(f"{window.limit} orders a minute {_WHOSE[window is own]}" for window in windows)
+        refusal = RateLimited(f"at most {told}", retry_after_s=grant.retry_after_s)
+        if not grant.count:
+            raise refusal
+        return grant.count, refusal
 
     def _identify(self, headers: Headers, client: tuple[str, int] | None) -> Principal:
         if not self._keys:

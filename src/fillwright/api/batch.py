@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +25,7 @@ BODY_FACTOR = 4
 
 class PostBatch:
     """200 once every order that could be accepted is durable. Raises InvalidInput where the request is no batch,
-    Unavailable where none was tried."""
+    Unavailable where none was tried, RateLimited where none may be accepted now."""
 
     def __init__(self, services: Services, gate: Gate) -> None:
         self._services = services
@@ -37,7 +38,9 @@ class PostBatch:
         body = await parsing.read_body(receive, dict(scope["headers"]), limit)
         read = [self._read(value, index, principal) for index, value in enumerate(_orders(body))]
         specs = [one for one in read if isinstance(one, OrderSpec)]
-        outcomes = iter(await services.intake.submit_many(specs) if specs else ())
+        count, refusal = await self._gate.count_orders(principal, len(specs))
+        accepted = await services.intake.submit_many(specs[:count]) if count else []
+        outcomes: Iterator[Order | Exception] = chain(accepted, repeat(refusal) if refusal is not None else ())
         results = [self._result(next(outcomes) if isinstance(one, OrderSpec) else one) for one in read]
         await send_json(send, 200, wire.encode(BatchView(services.mode, results)))
 
@@ -45,7 +48,6 @@ class PostBatch:
         """The spec of one order, or why there is none; its pointers begin at the batch."""
         try:
             spec = read_order(value, self._services, principal.account)
-            self._gate.count_order(principal)
         except InvalidInput as error:
             return InvalidInput(
                 error.code, error.message, pointer=f"/orders/{index}{error.pointer}", status=error.status

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from fillwright import observe, wire
 from fillwright.api import views
+from fillwright.api.answers import OrderAnswers
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.cursor import MAX_CURSOR_CHARS, decode_cursor, encode_cursor
 from fillwright.api.decisions import decided, explain_view
@@ -33,7 +34,8 @@ from fillwright.domain.orders import Order, OrderEvent, OrderId, OrderSpec, Orde
 from fillwright.domain.tokens import TokenList
 from fillwright.execution.explain import explain
 from fillwright.ports import OrderFilter
-from fillwright.routing.route import Decision, mid_price
+from fillwright.routing.mid import mid_price
+from fillwright.routing.route import Decision
 
 JSON = b"application/json"
 MAX_EVENTS = 1_000
@@ -56,7 +58,7 @@ class PostOrder:
         body = await read_body(receive, headers, services.settings.max_body_bytes)
         key = headers.get(b"idempotency-key")
         spec = parse_order(body, services, principal.account, None if key is None else key.decode("latin-1"))
-        self._gate.count_order(principal)
+        await self._gate.count_order(principal)
         order = await services.intake.submit(spec)
         answer = wire.encode(views.order_view(order, services.mode, services.market.tokens))
         await send_json(send, 202, answer, (b"location", f"/v1/orders/{order.id}".encode()))
@@ -158,7 +160,8 @@ def order_routes(services: Services, gate: Gate) -> APIRouter:
     )
     async def get_order(order_id: OrderIdText, principal: Principal = reads) -> Response:
         """One order as its events have left it."""
-        return _json(orders.view(await orders.get(order_id, principal)))
+        found = await orders.answers.get(parse_order_id(order_id), principal.account)
+        return Response(found, media_type="application/json")
 
     @router.get(
         "/v1/orders/{order_id}/events",
@@ -214,6 +217,7 @@ class _Orders:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.answers = OrderAnswers(services)
 
     def view(self, order: Order) -> wire.OrderView:
         return views.order_view(order, self._services.mode, self._services.market.tokens)

@@ -15,6 +15,7 @@ from fillwright.api import pages, views
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.http import caller
 from fillwright.api.openapi import answers
+from fillwright.api.queue import QueueMeter, queue_routes
 from fillwright.api.services import Services
 from fillwright.api.streams import Hub
 from fillwright.config import Scope
@@ -31,11 +32,13 @@ def operation_routes(
     router = APIRouter(tags=["operations"], default_response_class=Response)
     reads = Depends(caller(gate, Scope.READ))
     started_s = services.clock.monotonic_s()
+    meter = QueueMeter(services, hub.throughput)
+    router.include_router(queue_routes(services, gate, meter))
 
     @router.get("/v1/stats", operation_id="getStats", responses=answers("StatsView", 401, 403, 503))
     async def get_stats(principal: Principal = reads) -> Response:
         """Orders by status, the queue, this process's worker, latencies and streams."""
-        return _json(await _stats(services, hub, services.clock.monotonic_s() - started_s))
+        return _json(await _stats(services, hub, meter, services.clock.monotonic_s() - started_s))
 
     @router.get("/health/live", operation_id="isLive", responses=answers("Health"))
     async def is_live() -> Response:
@@ -52,7 +55,11 @@ def operation_routes(
 
     @router.get("/metrics", include_in_schema=False)
     async def metrics(principal: Principal = reads) -> Response:
-        """This process's metrics in the Prometheus text format."""
+        """This process's metrics, and the queue, in the Prometheus text format."""
+        try:
+            await meter.show()
+        except FillwrightError as error:
+            observe.stream_fault(error.code)
         return Response(generate_latest(observe.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/openapi.json", include_in_schema=False)
@@ -70,11 +77,10 @@ def operation_routes(
     return router
 
 
-async def _stats(services: Services, hub: Hub, uptime_s: float) -> wire.StatsView:
+async def _stats(services: Services, hub: Hub, meter: QueueMeter, uptime_s: float) -> wire.StatsView:
     now_ms = services.clock.now_ms()
     stored = await services.store.stats(now_ms)
     worker = services.worker.stats() if services.worker is not None else None
-    oldest = None if stored.oldest_due_ms is None else max(0, now_ms - stored.oldest_due_ms)
     return wire.StatsView(
         mode=services.mode,
         version=__version__,
@@ -82,7 +88,7 @@ async def _stats(services: Services, hub: Hub, uptime_s: float) -> wire.StatsVie
         slot=services.market.current().slot,
         uptime_s=round(uptime_s, 3),
         orders=stored.by_status,
-        queue=wire.QueueView(stored.due, stored.delayed, stored.leased, oldest),
+        queue=await meter.view(stored, now_ms),
         worker=wire.WorkerView(worker.in_flight, worker.concurrency, worker.completed) if worker else None,
         latency={
             name: wire.LatencyView(found.count, found.p50_ms, found.p95_ms, found.p99_ms, found.max_ms)

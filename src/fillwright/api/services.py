@@ -11,7 +11,7 @@ from fillwright.config import Settings
 from fillwright.execution.intake import Intake
 from fillwright.execution.worker import WorkerStats
 from fillwright.market.feed import MarketFeed
-from fillwright.ports import Bus, Clock, Store
+from fillwright.ports import Bus, Cache, Clock, Limiter, Store
 
 
 class StatsProvider(Protocol):
@@ -23,6 +23,7 @@ class StatsProvider(Protocol):
 class Services(msgspec.Struct, frozen=True):
     """`wallet`: whose funds an order spends that names no wallet; on a real chain the signer's, and the only one.
 
+    `limiter`, `cache`: None where this process counts and remembers for itself.
     `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
     do without for a while answers, or what is wrong with it; it is told, but does not make the process unready.
     """
@@ -35,6 +36,8 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     wallet: str
     worker: StatsProvider | None = None
+    limiter: Limiter | None = None
+    cache: Cache | None = None
     parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
 
     @property

@@ -10,7 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from fillwright.domain.orders import OrderEvent
+from fillwright.domain.orders import OrderEvent, OrderId
+from fillwright.ports import AtOnce, Ring
+
+MAX_NAMED = 1_000
+"""Orders that wait to be named to a worker; beyond, it looks at all that is due."""
+ANYTHING = Ring()
 
 
 class MemorySubscription:
@@ -19,10 +24,11 @@ class MemorySubscription:
     A reader that has caught up takes a batch of any size; one that has not overflows beyond `capacity` events.
     """
 
-    def __init__(self, bus: MemoryBus, capacity: int) -> None:
+    def __init__(self, bus: MemoryBus, capacity: int, at_once: AtOnce | None) -> None:
         self.overflowed = False
         self._bus = bus
         self._capacity = capacity
+        self._at_once = at_once
         self._batches: deque[Sequence[OrderEvent]] = deque()
         self._size = 0
         self._ended = False
@@ -49,6 +55,8 @@ class MemorySubscription:
 
     def offer(self, events: Sequence[OrderEvent]) -> bool:
         """Take a batch; False where that overflows, and the subscription is over."""
+        if not self._batches and self._at_once is not None and not self._ended and self._at_once(events):
+            return True
         if self._batches and self._size + len(events) > self._capacity:
             self.overflowed = True
             self._end()
@@ -75,6 +83,8 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._named: list[OrderId] = []
+        self._any = False
         self._closed = False
         self._subscriptions: dict[MemorySubscription, None] = {}
 
@@ -87,20 +97,27 @@ class MemoryBus:
         for subscription in list(self._subscriptions):
             subscription.close()
 
-    def ring(self) -> None:
+    def ring(self, order_ids: Sequence[OrderId] = ()) -> None:
+        if order_ids and len(self._named) < MAX_NAMED:
+            self._named.extend(order_ids)
+        else:
+            self._any = True
         self._rung.set()
 
-    async def wait_ring(self, timeout_s: float) -> bool:
-        """True once it has rung since the last wait; False after `timeout_s`, and at once when closed."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
+    async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
+        """What has been rung since the last wait; None after `timeout_s`, and at once when closed."""
+        if not self._rung.is_set():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._rung.wait()
+            except TimeoutError:
+                return None
         if self._closed:
-            return False
+            return None
         self._rung.clear()
-        return True
+        named, self._named = self._named, []
+        anything, self._any = self._any or len(named) > room, False
+        return ANYTHING if anything else Ring(tuple(named))
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:
@@ -109,11 +126,11 @@ class MemoryBus:
         for subscription in [s for s in self._subscriptions if not s.offer(batch)]:
             self.forget(subscription)
 
-    def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> MemorySubscription:
         """A feed of what is published from now on. Raises ValueError where `capacity` is not positive."""
         if capacity < 1:
             raise ValueError("a subscription needs room for at least one event")
-        subscription = MemorySubscription(self, capacity)
+        subscription = MemorySubscription(self, capacity, at_once)
         if self._closed:
             subscription.close()
         else:

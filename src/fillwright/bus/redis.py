@@ -1,4 +1,4 @@
-"""The bus of many processes, over Redis: a doorbell that all hear, and a fan-out of committed events.
+"""The bus of many processes, over Redis: a doorbell, due orders to one worker each, a fan-out of committed events.
 
 In: rings and committed events, on the event loop. Out: the same, in every process. Redis may be absent, wiped or
 frozen at any time: nothing waits for it and nothing is kept in it. What one process does reaches its own readers
@@ -19,9 +19,11 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from fillwright import observe
+from fillwright.bus.dispatch import FIELD, MAX_ENTRIES, Dispatch, entries
 from fillwright.bus.memory import MemoryBus, MemorySubscription
 from fillwright.bus.order import InSequence
-from fillwright.domain.orders import OrderEvent
+from fillwright.domain.orders import OrderEvent, OrderId
+from fillwright.ports import AtOnce, Ring
 
 MAX_UNSENT = 2_000
 """Messages that wait for Redis; the oldest are dropped beyond, and found in the store by their readers."""
@@ -47,15 +49,18 @@ class RedisBus:
     """`ports.Bus` for all processes that share `url` and `prefix`."""
 
     def __init__(self, url: str, *, prefix: str = "fillwright") -> None:
-        self._url = url
+        self.url = url
         self._bell = f"{prefix}:bell"
         self._news = f"{prefix}:events"
+        self._stream = f"{prefix}:due"
         self._id = secrets.token_bytes(_ID_BYTES)
         self._local = MemoryBus()
         self._sequence = InSequence()
         self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MAX_UNSENT)
         self._to_send = asyncio.Event()
         self._ring_waits = False
+        self._due: list[OrderId] = []
+        self._dispatch: Dispatch | None = None
         self._hole_timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
@@ -82,17 +87,42 @@ class RedisBus:
             _, waiting = await asyncio.wait(waiting, timeout=RETRY_S)
         if self._hole_timer is not None:
             self._hole_timer.cancel()
+        if self._dispatch is not None:
+            await self._dispatch.close()
         await self._local.close()
         self.connected = False
 
-    def ring(self) -> None:
+    def ring(self, order_ids: Sequence[OrderId] = ()) -> None:
+        if order_ids and len(self._due) < MAX_UNSENT and self.connected:
+            self._due.extend(order_ids)
+            self._to_send.set()
+            return
         self._local.ring()
+        self._ring_others()
+
+    async def wait_ring(self, timeout_s: float, room: int = 0) -> Ring | None:
+        """`room` above 0: this process has a worker, which takes part in the dispatch from then on."""
+        if room and self._dispatch is None and not self._closed:
+            self._dispatch = Dispatch(_client(self.url), self._stream, self._take_due)
+            self._tasks.append(asyncio.create_task(self._dispatch.run(), name="bus-dispatch"))
+        if self._dispatch is None:
+            return await self._local.wait_ring(timeout_s, room)
+        self._dispatch.want(room)
+        try:
+            return await self._local.wait_ring(timeout_s, room)
+        finally:
+            self._dispatch.want(0)
+
+    def _take_due(self, order_ids: Sequence[OrderId]) -> None:
+        """Ids for this process's worker. One that has stopped waiting may have no room: then the others look, too."""
+        self._local.ring(order_ids)
+        if self._dispatch is not None and not self._dispatch.wanted:
+            self._ring_others()
+
+    def _ring_others(self) -> None:
         if not self._ring_waits:
             self._ring_waits = True
             self._send(self._bell, b"")
-
-    async def wait_ring(self, timeout_s: float) -> bool:
-        return await self._local.wait_ring(timeout_s)
 
     def publish(self, events: Sequence[OrderEvent]) -> None:
         if not events:
@@ -100,9 +130,9 @@ class RedisBus:
         self._send(self._news, _encode(events))
         self._deliver(tuple(events))
 
-    def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> MemorySubscription:
         """A feed of what is published anywhere from now on. Raises ValueError where `capacity` is not positive."""
-        return self._local.subscribe(capacity)
+        return self._local.subscribe(capacity, at_once)
 
     def resync(self) -> None:
         """Tell every reader that it may have missed something."""
@@ -125,31 +155,30 @@ class RedisBus:
 
     async def _keep_sending(self) -> None:
         """Send what is unsent, in order, as soon as Redis takes it."""
-        async with _client(self._url) as redis:
+        async with _client(self.url) as redis:
             while not self._closed:
                 await self._to_send.wait()
                 batch = [self._unsent.popleft() for _ in range(min(len(self._unsent), MAX_AT_ONCE))]
+                due, self._due = self._due, []
                 if not self._unsent:
                     self._to_send.clear()
                 self._ring_waits = False
                 try:
-                    await self._publish(redis, batch)
+                    await self._publish(redis, batch, entries(due))
                 except _LOST:
                     # Readers elsewhere find it in the store; sending it late would gain nothing.
                     await asyncio.sleep(RETRY_S)
 
-    @staticmethod
-    async def _publish(redis: Redis[bytes], batch: Sequence[tuple[str, bytes]]) -> None:
-        if len(batch) == 1:
-            await redis.publish(*batch[0])
-            return
+    async def _publish(self, redis: Redis[bytes], batch: Sequence[tuple[str, bytes]], due: Sequence[bytes]) -> None:
         async with redis.pipeline(transaction=False) as pipeline:
+            for entry in due:
+                pipeline.xadd(self._stream, {FIELD: entry}, maxlen=MAX_ENTRIES, approximate=True)
             for channel, message in batch:
                 pipeline.publish(channel, message)
             await pipeline.execute()
 
     async def _keep_receiving(self) -> None:
-        async with _client(self._url) as redis:
+        async with _client(self.url) as redis:
             while not self._closed:
                 try:
                     async with redis.pubsub() as subscription:

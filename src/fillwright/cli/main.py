@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from fillwright import __version__
-from fillwright.cli import db, processes, signer, trading, venues
+from fillwright.cli import db, processes, queue, signer, trading, venues
 from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.localnet import localnet
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
 app.add_typer(signer.app, name="signer")
+app.add_typer(queue.app, name="queue")
 app.command()(bench)
 app.command()(localnet)
 app.command()(snapshot_command)

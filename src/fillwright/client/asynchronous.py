@@ -111,6 +111,14 @@ class AsyncClient:
     async def stats(self) -> wire.StatsView:
         return await self._send(calls.STATS)
 
+    async def queue(self) -> wire.QueueView:
+        """The queue, for operators."""
+        return await self._send(calls.QUEUE)
+
+    async def turn_queue(self, turn: str) -> wire.QueueView:
+        """`pause`, `resume` or `drain` the queue."""
+        return await self._send(calls.turn_queue(turn))
+
     async def wait(self, order_id: str, *, timeout_s: float | None = None) -> wire.OrderView:
         """The order once it has ended. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):

@@ -110,6 +110,14 @@ class Client:
     def stats(self) -> wire.StatsView:
         return self._send(calls.STATS)
 
+    def queue(self) -> wire.QueueView:
+        """The queue, for operators."""
+        return self._send(calls.QUEUE)
+
+    def turn_queue(self, turn: str) -> wire.QueueView:
+        """`pause`, `resume` or `drain` the queue."""
+        return self._send(calls.turn_queue(turn))
+
     def wait(self, order_id: str, *, timeout_s: float | None = None) -> wire.OrderView:
         """The order once it has ended. Raises TimeoutError."""
         until = None if timeout_s is None else time.monotonic() + timeout_s

@@ -93,6 +93,7 @@ class Call(msgspec.Struct, Generic[T]):
 
 TOKENS: Call[wire.TokenPage] = Call("GET", "/v1/tokens", wire.TokenPage)
 POOLS: Call[wire.PoolPage] = Call("GET", "/v1/pools", wire.PoolPage)
+QUEUE: Call[wire.QueueView] = Call("GET", "/v1/admin/queue", wire.QueueView)
 STATS: Call[wire.StatsView] = Call("GET", "/v1/stats", wire.StatsView)
 
 
@@ -117,6 +118,12 @@ def cancel(order_id: str) -> Call[wire.OrderView]:
 def release(order_id: str) -> Call[wire.OrderView]:
     path = _order_path(order_id) + "/release"
     return Call("POST", path, wire.OrderView, order_id=order_id, achieved=_is_released)
+
+
+def turn_queue(turn: str) -> Call[wire.QueueView]:
+    if not turn.isalpha():
+        raise ApiError(422, "field_value", "the queue is turned by pause, resume or drain")
+    return Call("POST", f"/v1/admin/queue/{turn}", wire.QueueView)
 
 
 def events(order_id: str, after: int) -> Call[wire.EventPage]:

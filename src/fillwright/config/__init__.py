@@ -90,8 +90,11 @@ class Settings(BaseSettings):
     quote_timeout_s: float = 10.0
     execution_timeout_s: float = 30.0
 
+    accept_per_minute: int = Field(default=0, ge=0, le=1_000_000)
     concurrency: int = Field(default=10, ge=1, le=10_000)
     orders_per_minute: int = Field(default=0, ge=0)
+    priority_step_s: float = Field(default=5.0, ge=0, le=86_400)
+    wallet_order: bool = False
     max_retries: int = Field(default=3, ge=0, le=100)
     backoff_s: float = Field(default=1.0, ge=0)
     rebroadcast_s: float = Field(default=1.0, gt=0)
@@ -127,6 +130,8 @@ class Settings(BaseSettings):
     paper_execution_price_high: float = Field(default=1.0, gt=0, le=10)
     paper_arbitrage_probability: float = Field(default=0.3, ge=0, le=1)
     paper_volatility: float = Field(default=1.0, ge=0)
+    paper_correlation: float = Field(default=0.5, ge=0, le=1)
+    paper_concentrated: bool = False
     paper_initial_balance: int = Field(default=1_000_000_000, ge=0)
     paper_fee_lamports: int = Field(default=5_000, ge=0)
 

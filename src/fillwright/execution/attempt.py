@@ -8,7 +8,6 @@ steps of `prove_absent`.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 from enum import StrEnum
 
@@ -47,7 +46,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def marker_seed(secret: bytes, order_id: OrderId) -> str:
     """The seed of an order's marker account: 32 hex characters of HMAC-SHA256(secret, order id)."""
-    return hmac.new(secret, order_id.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(secret, order_id.encode(), "sha256").hex()[:32]
 
 
 class Attempts:

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from fillwright import observe
 from fillwright.config import Settings
 from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
 from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
 from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
+from fillwright.domain.queue import QueueState
 from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.largest import decide_order
-from fillwright.routing.route import Decision, Router, mid_price
+from fillwright.routing.mid import mid_price
+from fillwright.routing.route import Decision, Router
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
 MAX_CAS_TRIES = 8
+DRAINING_RETRY_S = 10.0
+MAX_DECISIONS = 1_000
+"""Quotes that are remembered, all on one snapshot of the market."""
 
 
 class Intake:
     """Accepts orders once and for all: what `submit` returns is durable."""
 
     def __init__(
-        self, *, settings: Settings, store: Store, bus: Bus, clock: Clock, ids: Ids, market: MarketFeed
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        ids: Ids,
+        market: MarketFeed,
+        terms: RoutingTerms = DEFAULT_TERMS,
     ) -> None:
+        """`terms`: what quotes are routed by; the same as the journey's, so that orders get what was quoted."""
         self._settings = settings
         self._store = store
         self._bus = bus
@@ -34,7 +51,11 @@ class Intake:
         self._ids = ids
         self._market = market
         self._router = Router()
+        self._terms = terms
         self._accepting = True
+        self._draining = False
+        self._quoted: Snapshot | None = None
+        self._decisions: dict[bytes, Decision] = {}
         self._priced: Snapshot | None = None
         self._mids: dict[tuple[Mint, Mint], str | None] = {}
         """Of the pairs asked for on the snapshot `_priced`."""
@@ -47,6 +68,17 @@ class Intake:
         """From now on `submit` raises Unavailable `shutting_down`."""
         self._accepting = False
 
+    async def refresh(self) -> None:
+        """Learn whether the queue is drained, which another process may have said. Raises what the store raises."""
+        self._draining = await self._store.queue_state() is QueueState.DRAINING
+
+    async def turn_queue(self, state: QueueState) -> None:
+        """Pause, drain or resume the queue of all processes. Others accept accordingly within a second."""
+        await self._store.set_queue_state(state)
+        self._draining = state is QueueState.DRAINING
+        observe.queue_turned(state.value)
+        self._bus.ring()
+
     async def submit(self, spec: OrderSpec) -> Order:
         """The accepted order, or the stored one if its client order id came before with the same spec.
 
@@ -56,7 +88,7 @@ class Intake:
         stored = await self._store.insert(order, event)
         if stored.id == order.id:
             observe.order_accepted(order.id)
-            self._bus.ring()
+            self._ring([stored])
         else:
             observe.order_repeated(stored.id)
         return stored
@@ -64,7 +96,7 @@ class Intake:
     async def submit_many(self, specs: Sequence[OrderSpec]) -> list[Order | Exception]:
         """As `submit`, in one flush, each with its own outcome, in order."""
         outcomes = await self._store.insert_many([self._prepare(spec) for spec in specs])
-        self._bus.ring()
+        self._ring([outcome for outcome in outcomes if isinstance(outcome, Order)])
         return outcomes
 
     async def quote(self, spec: OrderSpec) -> Decision:
@@ -75,8 +107,21 @@ class Intake:
         """As `quote`, with the seconds that deciding took; the market's own answer is not counted."""
         snapshot = await self._market.fetch(spec.input_mint, spec.output_mint)
         started_s = self._clock.monotonic_s()
-        decision = decide_order(self._router, spec, snapshot)
+        decision = self._decided(spec, snapshot)
         return decision, self._clock.monotonic_s() - started_s
+
+    def _decided(self, spec: OrderSpec, snapshot: Snapshot) -> Decision:
+        """The decision for these terms on this very snapshot, which is frozen: taken once."""
+        if snapshot is not self._quoted:
+            self._quoted = snapshot
+            self._decisions.clear()
+        terms = msgspec.msgpack.encode(spec)
+        found = self._decisions.get(terms)
+        if found is None:
+            found = decide_order(self._router, spec, snapshot, self._terms)
+            if len(self._decisions) < MAX_DECISIONS:
+                self._decisions[terms] = found
+        return found
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:
         """The cancelled order. Raises NotFound, NotCancellable once bytes may be under way or it has ended."""
@@ -95,12 +140,21 @@ class Intake:
             return advance(order, Triggered("released"), self._clock.now_ms())
 
         order = await self._move(order_id, account, released, release=False)
-        self._bus.ring()
+        self._ring([order])
         return order
+
+    def _ring(self, orders: Sequence[Order]) -> None:
+        """Have those that are due now begun."""
+        now_ms = self._clock.now_ms()
+        due = [order.id for order in orders if order.ready_at_ms is not None and order.ready_at_ms <= now_ms]
+        if due:
+            self._bus.ring(due)
 
     def _prepare(self, spec: OrderSpec) -> tuple[Order, OrderEvent]:
         if not self._accepting:
             raise Unavailable("the engine is shutting down", code="shutting_down")
+        if self._draining:
+            raise Unavailable("the queue is being drained", code="draining", retry_after_s=DRAINING_RETRY_S)
         now_ms = self._clock.now_ms()
         snapshot = self._market.current()
         ready_at_ms = None if spec.hold else max(now_ms, spec.not_before_ms or 0)

@@ -1,8 +1,14 @@
-"""A sliding-window rate limit: never more than `limit` starts within any window."""
+"""Sliding-window rate limits within one process: never more than `limit` within any window."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+
+from fillwright.ports import Clock, Grant, Window
+
+MAX_WINDOWS = 10_000
+"""Names that are counted at the same time; the one longest not asked for goes first."""
 
 
 class SlidingWindow:
@@ -31,3 +37,35 @@ class SlidingWindow:
         if self._limit == 0 or len(self._starts) < self._limit:
             return now_ms
         return max(now_ms, self._starts[0] + self._window_ms)
+
+
+class LocalLimiter:
+    """`ports.Limiter` of a single process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows: dict[str, SlidingWindow] = {}
+
+    async def take(self, windows: Sequence[Window], wanted: int) -> Grant:
+        return self.take_now(windows, wanted)
+
+    async def close(self) -> None: ...
+
+    def take_now(self, windows: Sequence[Window], wanted: int) -> Grant:
+        """As `take`, which never waits here."""
+        now_ms = int(self._clock.monotonic_s() * 1000)
+        counted = [self._window(window) for window in windows]
+        count = min([wanted, *(window.available(now_ms, wanted) for window in counted)])
+        for window in counted:
+            window.take(now_ms, count)
+        if count == wanted:
+            return Grant(count)
+        return Grant(count, max(window.next_ms(now_ms) - now_ms for window in counted) / 1000)
+
+    def _window(self, window: Window) -> SlidingWindow:
+        name = f"{window.name}/{window.limit}"
+        found = self._windows.pop(name, None) or SlidingWindow(window.limit)
+        self._windows[name] = found
+        if len(self._windows) > MAX_WINDOWS:
+            del self._windows[next(iter(self._windows))]
+        return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,7 +20,7 @@ from fillwright.domain.orders import Failed, NeedsReview, Order, OrderError, Ord
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.journey import Journey
 from fillwright.execution.rate import SlidingWindow
-from fillwright.ports import Bus, Clock, Lease, Store
+from fillwright.ports import Bus, Clock, Lease, Ring, Store
 
 MAX_CLAIM = 500
 MAX_JOURNEY_FAULTS = 5
@@ -99,11 +100,13 @@ class Worker:
         )
 
     async def _dispatch(self) -> None:
+        ring: Ring | None = None
         while not self._stopping:
+            named, ring = (ring.order_ids if ring is not None else ()), None
             try:
                 if self._in_doubt:
                     await self._adopt()
-                claimed = await self._claim()
+                claimed = await self._claim(named)
             except StaleLease:
                 await self._renew_epoch()
                 continue
@@ -116,11 +119,15 @@ class Worker:
                 self._slot_free.clear()
                 await self._slot_free.wait()
             elif not claimed:
-                await self._bus.wait_ring(self._idle_s())
+                ring = await self._bus.wait_ring(self._idle_s(), self._room())
 
-    async def _claim(self) -> bool | None:
-        """Lease due orders into free slots. None: no slot is free; False: nothing more is due now."""
-        free = min(self._settings.concurrency - len(self._running), MAX_CLAIM)
+    def _room(self) -> int:
+        return min(self._settings.concurrency - len(self._running), MAX_CLAIM)
+
+    async def _claim(self, named: Sequence[OrderId]) -> bool | None:
+        """Lease due orders into free slots; just those that are `named`, if there are any. None: no slot is free;
+        False: nothing more is known to be due."""
+        free = self._room()
         if free <= 0:
             return None
         now_ms = self._clock.now_ms()
@@ -129,11 +136,12 @@ class Worker:
             self._remember_wake(self._rate.next_ms(now_ms))
             return False
         lease = self._held_lease()
-        orders = await self._store.claim(lease, now_ms, allowed)
+        by_name = named if 0 < len(named) <= allowed else None
+        orders = await self._store.claim(lease, now_ms, allowed, by_name)
         self._rate.take(now_ms, len(orders))
         for order in orders:
             self._begin(order, lease)
-        return len(orders) == allowed
+        return len(orders) == allowed or (by_name is None and bool(named))
 
     async def _adopt(self) -> None:
         """Run what the store holds as ours and nobody runs: orders of a claim, or of a release, whose answer was
@@ -153,6 +161,8 @@ class Worker:
     def _ended(self, order_id: OrderId) -> None:
         self._running.pop(order_id, None)
         self._slot_free.set()
+        if self._settings.wallet_order:
+            self._bus.ring()
 
     async def _run(self, order: Order, lease: Lease) -> None:
         """Run one order's journey; again from the stored state after a failure that says nothing."""

@@ -231,6 +231,14 @@ class LedgerReader:
             for mint, initial, units in self._connection.execute(query, (owner,))
         }
 
+    def count_markers(self) -> int:
+        row = self._one("SELECT count(*) FROM markers")
+        return int(row[0]) if row is not None else 0
+
+    def markers(self) -> Iterator[tuple[str, str]]:
+        """Payer and seed of every marker, in any order."""
+        yield from self._connection.execute("SELECT payer, seed FROM markers")
+
     def marker_slot(self, payer: str, seed: str) -> int | None:
         """The slot in which this marker was made; None where there is none."""
         row = self._one("SELECT slot FROM markers WHERE payer = ? AND seed = ?", payer, seed)

@@ -68,7 +68,11 @@ class Origin:
             genesis, seen_ms = stored
             check_genesis(genesis, settings, name)
         pools = reader.pools()
-        prices = {} if self._loaded is not None else reference_prices(genesis, settings.paper_volatility)
+        prices = (
+            {}
+            if self._loaded is not None
+            else reference_prices(genesis, settings.paper_volatility, settings.paper_correlation)
+        )
         missing = [pool for pool in self._first_pools(genesis, settings, prices) if pool.address not in pools]
         if missing:
             slot = genesis.first.slot if stored is None else genesis.slot_at(max(clock.now_ms(), seen_ms))

@@ -22,7 +22,8 @@ from fillwright.paper.world import Genesis
 from fillwright.venues.venue import Pool
 
 MAX_CACHED_BALANCES = 10_000
-MAX_UNMARKED = 10_000
+MAX_KNOWN_MARKERS = 250_000
+"""Markers that are known, by a hash, without a look into the ledger; where there are more, all are looked up."""
 CHECKPOINT_SLOTS = 512
 """How often every pool's state is written, traded or not: what a reopened market has to catch up on."""
 
@@ -71,8 +72,7 @@ class State:
         self.slot = max(self._since.values(), default=genesis.first.slot)
         self._checkpointed = self.slot
         self.clock: ChainClock = self._clock_at(self.slot)
-        self._unmarked: set[tuple[str, str]] = set()
-        """Markers that the ledger is known not to have: nobody but this state makes any."""
+        self._known_markers = self._read_markers()
 
     def pools(self) -> Mapping[Address, Pool]:
         """Every pool as it stands: the same object until one changes, never changed afterwards."""
@@ -145,7 +145,7 @@ class State:
             if transaction.marker_seed:
                 key = (transaction.payer, transaction.marker_seed)
                 self._next.markers[key] = (entry.signature, entry.slot)
-                self._unmarked.discard(key)
+                self._learn_marker(key)
         self._next.entries[entry.signature] = entry
         return entry
 
@@ -164,14 +164,22 @@ class State:
         key = (payer, seed)
         if key in self._next.markers or key in self._flying.markers:
             return True
-        if key in self._unmarked:
+        if self._known_markers is not None and hash(key) not in self._known_markers:
             return False
-        if self._reader.marker_slot(payer, seed) is not None:
-            return True
-        if len(self._unmarked) >= MAX_UNMARKED:
-            self._unmarked.clear()
-        self._unmarked.add(key)
-        return False
+        return self._reader.marker_slot(payer, seed) is not None
+
+    def _read_markers(self) -> set[int] | None:
+        """The hashes of all markers in the ledger: nobody but this state makes any. None where they are too many."""
+        if self._reader.count_markers() > MAX_KNOWN_MARKERS:
+            return None
+        return {hash(key) for key in self._reader.markers()}
+
+    def _learn_marker(self, key: tuple[str, str]) -> None:
+        if self._known_markers is None:
+            return
+        self._known_markers.add(hash(key))
+        if len(self._known_markers) > MAX_KNOWN_MARKERS:
+            self._known_markers = None
 
     def is_unwritten(self, signature: str) -> bool:
         """Whether the transaction has landed and is not durable yet."""

@@ -40,13 +40,15 @@ _ADDRESS_CACHE = 4_096
 
 
 class PaperLeg(msgspec.Struct, frozen=True, array_like=True):
-    """One swap. Mints are positions in `PaperSwap.mints`; the mode's free side is only the quote."""
+    """One swap. Mints are positions in `PaperSwap.mints`; the mode's free side is only the quote. `limit` is the leg's
+    own bound: its min-out for exact-in, its max-in for exact-out (0: none)."""
 
     pool: bytes
     input: int
     output: int
     amount_in: int
     amount_out: int
+    limit: int = 0
 
 
 class PaperSwap(msgspec.Struct, frozen=True, array_like=True):
@@ -93,12 +95,15 @@ def build_message(plan: SwapPlan, blockhash: Blockhash, wallet: Pubkey) -> bytes
 
     Raises ChainError `transaction_too_large`: nothing was sent, and these very legs never fit.
     """
-    instructions = [Instruction(PAPER_SWAP_PROGRAM, _encode(_swap_of(plan)), [AccountMeta(wallet, True, True)])]
+    swap, mints = _swap_of(plan)
+    instructions = [Instruction(PAPER_SWAP_PROGRAM, _encode(swap), [AccountMeta(wallet, True, True)])]
     if plan.marker_seed:
         instructions.insert(0, _marker_instruction(plan.marker_seed, wallet))
-    message = MessageV0.try_compile(wallet, instructions, [], Hash.from_string(blockhash.value))
-    raw = to_bytes_versioned(message)
+    recent = Hash.from_string(blockhash.value)
+    raw = to_bytes_versioned(MessageV0.try_compile(wallet, instructions, [], recent))
     check_size(1 + _SIGNATURE_BYTES + len(raw))
+    if _is_whole(swap):
+        _remember(raw, Transaction("", str(wallet), bytes(recent), plan.marker_seed, swap, mints))
     return raw
 
 
@@ -135,19 +140,26 @@ def is_signed(raw: bytes, payer: str) -> bool:
     return signature.verify(_pubkey(payer), raw[1 + _SIGNATURE_BYTES :])
 
 
-def _swap_of(plan: SwapPlan) -> PaperSwap:
+def _swap_of(plan: SwapPlan) -> tuple[PaperSwap, tuple[Mint, ...]]:
+    """The swap and its mints in base58."""
     mints = [plan.input_mint, plan.output_mint]
     for leg in plan.legs:
         mints.extend(mint for mint in (leg.input_mint, leg.output_mint) if mint not in mints)
     legs = tuple(
         PaperLeg(
-            _key(leg.pool), mints.index(leg.input_mint), mints.index(leg.output_mint), leg.amount_in, leg.amount_out
+            _key(leg.pool),
+            mints.index(leg.input_mint),
+            mints.index(leg.output_mint),
+            leg.amount_in,
+            leg.amount_out,
+            min(leg.limit, U64_MAX),
         )
         for leg in plan.legs
     )
     # More than everything is no limit: a max-in beyond 2^64 - 1 means the same as that.
     limit = min(plan.limit, U64_MAX)
-    return PaperSwap(plan.order_id, plan.attempt, plan.owner, plan.mode, limit, tuple(map(_key, mints)), legs)
+    keys = tuple(map(_key, mints))
+    return PaperSwap(plan.order_id, plan.attempt, plan.owner, plan.mode, limit, keys, legs), tuple(mints)
 
 
 @lru_cache(maxsize=_ADDRESS_CACHE)
@@ -179,9 +191,26 @@ def _marker_instruction(seed: str, wallet: Pubkey) -> Instruction:
     )
 
 
-@lru_cache(maxsize=_PARSED_CACHE)
+_parsed: dict[bytes, Transaction] = {}
+"""The newest messages and what they say: most are built, simulated and sent in one process."""
+
+
+def _remember(raw: bytes, transaction: Transaction) -> None:
+    while len(_parsed) >= _PARSED_CACHE:
+        del _parsed[next(iter(_parsed))]
+    _parsed[raw] = transaction
+
+
 def _parse(raw: bytes) -> Transaction:
-    """A message is read when it is simulated and again when it comes back signed: once is enough."""
+    transaction = _parsed.get(raw)
+    if transaction is None:
+        transaction = read_message(raw)
+        _remember(raw, transaction)
+    return transaction
+
+
+def read_message(raw: bytes) -> Transaction:
+    """As `parse_message`, from nothing but the bytes."""
     try:
         message = from_bytes_versioned(raw)
     except (BincodeError, ValueError) as error:
@@ -206,6 +235,14 @@ def _parse(raw: bytes) -> Transaction:
     return Transaction("", str(keys[0]), bytes(message.recent_blockhash), seed, swap, mints)
 
 
+def _is_whole(swap: PaperSwap) -> bool:
+    try:
+        _check(swap)
+    except ChainError:
+        return False
+    return True
+
+
 def _check(swap: PaperSwap) -> None:
     known = range(len(swap.mints))
     if len(swap.mints) < 2 or not swap.legs:
@@ -213,7 +250,7 @@ def _check(swap: PaperSwap) -> None:
     for leg in swap.legs:
         if leg.input not in known or leg.output not in known or len(leg.pool) != Pubkey.LENGTH:
             raise _invalid("a leg names a mint or a pool that is none")
-        if not (0 <= leg.amount_in <= U64_MAX and 0 <= leg.amount_out <= U64_MAX):
+        if not all(0 <= amount <= U64_MAX for amount in (leg.amount_in, leg.amount_out, leg.limit)):
             raise _invalid("a leg's amount is no u64")
 
 

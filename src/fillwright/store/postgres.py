@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.ports import Change, CommitListener, Lease, OrderFilter, StoreStats
 from fillwright.store import postgres_reads as reads
 from fillwright.store.postgres_connections import Connection, Connections
@@ -30,20 +31,18 @@ _SQL = load("postgres")
 
 
 class PostgresStore:
-    """`ports.Store` on the database at `url`. Opened once.
+    """`ports.Store` on the database at `url`. Opened once. `rules` are those of every process on this database."""
 
-    `orders_per_minute`: how many orders all workers that are given the same limit may claim together within any
-    minute; 0: as many as they can.
-    """
-
-    def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS, orders_per_minute: int = 0) -> None:
-        self._orders_per_minute = orders_per_minute
-        self._writer = Writer(url)
+    def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS, rules: QueueRules = DEFAULT_RULES) -> None:
+        self._rules = rules
+        self._writer = Writer(url, in_line=rules.wallet_order)
         self._connections = Connections(url, size=max(1, connections - 1))
 
     async def open(self, on_commit: CommitListener) -> None:
         """Raises Unavailable where the server can't be reached, ConfigError where the schema is not this one."""
         await self._connections.run(check)
+        if self._rules.wallet_order:
+            await self._value("line_up")
         await self._writer.open(on_commit)
 
     async def close(self) -> None:
@@ -86,27 +85,52 @@ class PostgresStore:
     async def retire(self, lease: Lease) -> None:
         await self._value("end_epoch", lease.epoch)
 
-    async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
+    async def claim(
+        self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None
+    ) -> list[Order]:
+        if limit < 1:
+            return []
+
         async def take(connection: Connection) -> list[Order]:
-            if self._orders_per_minute:
-                values = (lease.epoch, now_ms, limit, self._orders_per_minute)
-                order_ids = await connection.fetchval(_SQL["claim_within"], *values)
-            else:
-                order_ids = await connection.fetchval(_SQL["claim_orders"], lease.epoch, now_ms, limit)
-            if order_ids is None:
+            name, values = self._claim(lease, now_ms, limit, order_ids)
+            taken = await connection.fetchval(_SQL[name], *values)
+            if taken is None:
                 raise StaleLease(f"epoch {lease.epoch} has ended")
-            return await reads.claimed(connection, order_ids) if order_ids else []
+            return await reads.claimed(connection, taken) if taken else []
 
         return await self._connections.run(take, again=False)
 
+    def _claim(
+        self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None
+    ) -> tuple[str, tuple[Any, ...]]:
+        """The statement that claims, and its values."""
+        rules = self._rules
+        values = (lease.epoch, now_ms, limit, rules.priority_step_ms)
+        if rules.orders_per_minute:
+            return "claim_within", (*values, rules.orders_per_minute, rules.wallet_order)
+        if rules.wallet_order:
+            return "claim_in_line", values
+        if order_ids is not None:
+            return "claim_these", (lease.epoch, now_ms, order_ids[:limit])
+        return "claim_orders", values
+
     async def held(self, lease: Lease) -> list[Order]:
         return await self._read(reads.held, lease.epoch)
+
+    async def queue_state(self) -> QueueState:
+        return QueueState(await self._value("queue_state"))
+
+    async def set_queue_state(self, state: QueueState) -> None:
+        await self._value("set_queue_state", state.value)
 
     async def next_ready_ms(self) -> int | None:
         return await self._connections.run(reads.next_ready_ms)
 
     async def get(self, order_id: OrderId) -> Order | None:
         return await self._read(reads.get, order_id)
+
+    async def version(self, order_id: OrderId) -> int | None:
+        return await self._value("order_version", order_id)  # type: ignore[no-any-return]
 
     async def find(self, account: str, client_order_id: str) -> Order | None:
         return await self._read(reads.find, account, client_order_id)

@@ -21,6 +21,13 @@ _WIDTHS = (14, 11, 7, 14, 10)
 
 FLUSH = f"SELECT before, inserted, moved FROM flush({', '.join(f'${n}' for n in range(1, sum(_WIDTHS) + 1))})"  # noqa: S608 - numbers only
 
+_WALLETS = sum(_WIDTHS) + 1
+_IN_LINE = (
+    f"WITH lined_up AS (INSERT INTO lines SELECT * FROM unnest(${_WALLETS}::text[], ${_WALLETS + 1}::uuid[])"  # noqa: S608
+    f" ON CONFLICT DO NOTHING) {FLUSH}"
+)
+"""A flush whose new orders join their wallets' lines."""
+
 
 class NewOrder:
     """An order on its way in. `keys`: what no other operation of the same flush may share."""
@@ -94,6 +101,13 @@ class Flush:
                 fills.append((position, *records.fill_row(order_id, fill)))
         rows = ([new.row for new in self._new], [step.row for step in self._steps], events, attempts, fills)
         return [column for of_kind, width in zip(rows, _WIDTHS, strict=True) for column in _columns(of_kind, width)]
+
+    def call(self, *, in_line: bool) -> tuple[str, list[Any]]:
+        """The statement of this flush and its values. `in_line`: orders of a wallet go one after another."""
+        if not in_line or not self._new:
+            return FLUSH, self.arguments()
+        wallets = [new.order.spec.wallet for new in self._new]
+        return _IN_LINE, [*self.arguments(), wallets, [new.order.id for new in self._new]]
 
     def written(self, answer: asyncpg.Record) -> tuple[list[OrderEvent], list[Operation]]:
         """The events with their sequence numbers, ascending, and the operations that were not written."""

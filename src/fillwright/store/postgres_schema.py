@@ -87,6 +87,6 @@ def _grants(role: str) -> str:
         f"GRANT USAGE ON SCHEMA public TO {role};"
         f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role};"
         f"REVOKE INSERT, UPDATE ON schema_version FROM {role};"
-        f"GRANT DELETE ON starts TO {role};"
+        f"GRANT DELETE ON starts, epochs, lines TO {role};"
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};"
     )

@@ -17,7 +17,7 @@ import asyncpg
 from fillwright.domain.errors import StaleLease, StoreError, Unavailable, VersionConflict
 from fillwright.ports import CommitListener
 from fillwright.store.postgres_connections import Connection, connect, hang_up, is_lost, refused
-from fillwright.store.postgres_flush import FLUSH, Flush, NewOrder, Operation, Step
+from fillwright.store.postgres_flush import Flush, NewOrder, Operation, Step
 from fillwright.store.queries import load
 
 MAX_PENDING = 50_000
@@ -32,10 +32,12 @@ _Item = tuple[Operation, "asyncio.Future[bool]"]
 
 
 class Writer:
-    """`on_commit` is called on the event loop with each flush's events before its futures resolve."""
+    """`on_commit` is called on the event loop with each flush's events before its futures resolve. `in_line`: new
+    orders join their wallets' lines."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, in_line: bool = False) -> None:
         self._url = url
+        self._in_line = in_line
         self._pending: deque[_Item] = deque()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -125,8 +127,9 @@ class Writer:
         """Write `batch`, in halves where one of its operations can't be written."""
         for attempt in range(1, MAX_DEADLOCKS + 1):
             flush = Flush([operation for operation, _ in batch])
+            statement, values = flush.call(in_line=self._in_line)
             try:
-                answer = await connection.fetchrow(FLUSH, *flush.arguments())
+                answer = await connection.fetchrow(statement, *values)
                 break
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 if attempt == MAX_DEADLOCKS:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from fillwright import observe
 from fillwright.domain.errors import StoreError, Unavailable
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.group_commit import GroupCommit
 from fillwright.ports import Change, Clock, CommitListener, Lease, OrderFilter, StoreStats
 from fillwright.store import records, sqlite_reads
@@ -33,13 +34,15 @@ T = TypeVar("T")
 
 
 class SqliteStore:
-    """`ports.Store` on the file at `path`. Opened once; `clock` times the workers' epochs."""
+    """`ports.Store` on the file at `path`. Opened once; `clock` times the workers' epochs. `rules.orders_per_minute`
+    is its one worker's own affair."""
 
-    def __init__(self, path: Path, clock: Clock, *, readers: int = READERS) -> None:
+    def __init__(self, path: Path, clock: Clock, *, readers: int = READERS, rules: QueueRules = DEFAULT_RULES) -> None:
+        self._rules = rules
         self._path = path
         self._clock = clock
         self._lock = FileLock(path)
-        self._writer = Writer()
+        self._writer = Writer(rules)
         self._commits = GroupCommit(
             self._connect,
             name="store-writer",
@@ -113,9 +116,16 @@ class SqliteStore:
     async def retire(self, lease: Lease) -> None:
         await self._commits.submit(lambda _: self._writer.retire(lease.epoch))
 
-    async def claim(self, lease: Lease, now_ms: int, limit: int) -> list[Order]:
-        rows = await self._commits.submit(lambda _: self._writer.claim(lease.epoch, now_ms, limit))
-        return [self._claimed(row) for row in rows]
+    async def claim(
+        self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None
+    ) -> list[Order]:
+        if order_ids is None or self._rules.wallet_order:
+            rows = await self._commits.submit(lambda _: self._writer.claim(lease.epoch, now_ms, limit))
+        else:
+            wanted = order_ids[:limit]
+            rows = await self._commits.submit(lambda _: self._writer.claim_these(lease.epoch, now_ms, wanted))
+        found = [self._fresh_order(row) or await self._claimed(row) for row in rows]
+        return [order for order in found if order is not None]
 
     def _remember(self, order: Order) -> None:
         """Most orders are claimed as they were inserted, moments later: they need not be read again."""
@@ -123,12 +133,19 @@ class SqliteStore:
             del self._fresh[next(iter(self._fresh))]
         self._fresh[order.id] = order
 
-    def _claimed(self, row: tuple[Any, ...]) -> Order:
+    def _fresh_order(self, row: tuple[Any, ...]) -> Order | None:
         order_id, status, version = row[:3]
         fresh = self._fresh.pop(order_id, None)
-        if fresh is not None and fresh.version == version and fresh.status == status:
-            return fresh
-        return records.decode_order(*row)
+        return fresh if fresh is not None and fresh.version == version and fresh.status == status else None
+
+    async def _claimed(self, row: tuple[Any, ...]) -> Order | None:
+        return records.decode_order(*row) if len(row) > 3 else await self.get(row[0])
+
+    async def queue_state(self) -> QueueState:
+        return await self._readers.run(sqlite_reads.queue_state)
+
+    async def set_queue_state(self, state: QueueState) -> None:
+        await self._commits.submit(lambda _: self._writer.set_queue_state(state))
 
     async def held(self, lease: Lease) -> list[Order]:
         return await self._read(sqlite_reads.held, lease.epoch)
@@ -138,6 +155,9 @@ class SqliteStore:
 
     async def get(self, order_id: OrderId) -> Order | None:
         return await self._read(sqlite_reads.get, order_id)
+
+    async def version(self, order_id: OrderId) -> int | None:
+        return await self._read(sqlite_reads.version, order_id)
 
     async def find(self, account: str, client_order_id: str) -> Order | None:
         return await self._read(sqlite_reads.find, account, client_order_id)

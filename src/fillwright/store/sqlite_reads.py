@@ -8,6 +8,7 @@ import msgspec
 
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.queue import QueueState
 from fillwright.ports import OrderFilter, StoreStats
 from fillwright.store import records
 from fillwright.store.queries import load
@@ -18,6 +19,11 @@ _SQL = load("sqlite")
 def get(connection: sqlite3.Connection, order_id: OrderId) -> Order | None:
     row = connection.execute(_SQL["get_order"], (order_id,)).fetchone()
     return None if row is None else records.decode_order(*row)
+
+
+def version(connection: sqlite3.Connection, order_id: OrderId) -> int | None:
+    row = connection.execute(_SQL["order_version"], (order_id,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def find(connection: sqlite3.Connection, account: str, client_order_id: str) -> Order | None:
@@ -96,6 +102,11 @@ def stats(connection: sqlite3.Connection, now_ms: int) -> tuple[StoreStats, int]
         last_sequence=sequence,
     )
     return found, counted
+
+
+def queue_state(connection: sqlite3.Connection) -> QueueState:
+    (state,) = connection.execute(_SQL["queue_state"]).fetchone()
+    return QueueState(state)
 
 
 def next_ready_ms(connection: sqlite3.Connection) -> int | None:

@@ -17,9 +17,11 @@ import msgspec
 from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError, VersionConflict
 from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL
 from fillwright.domain.orders import Attempt, AttemptStatus, Order, OrderEvent, OrderId, Routed
+from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.ports import Change
 from fillwright.store import records
 from fillwright.store.queries import load
+from fillwright.store.sqlite_queue import next_rows, prepare_lines
 from fillwright.store.totals import Totals
 
 MAX_HOT = 20_000
@@ -28,7 +30,6 @@ MAX_HOT = 20_000
 EVENTS_AT_ONCE = 32
 """Events that one statement inserts: a third less work than one each."""
 
-_PRIORITY_CEILING = 2**63 - 1
 _SQL = load("sqlite")
 _INSERT_ORDER = _SQL["insert_order"]
 _INSERT_EVENT = _SQL["insert_event"]
@@ -91,7 +92,9 @@ class NewOrder:
 class Writer:
     """State and operations of the writer thread; `GroupCommit` calls the hooks, and runs the operations."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: QueueRules = DEFAULT_RULES) -> None:
+        self._rules = rules
+        self._queue = QueueState.RUNNING
         self._hot: dict[str, _Hot] = {}
         self._log: list[tuple[int, int, int, int, str, str, str]] = []
         self._sequence = 0
@@ -103,6 +106,7 @@ class Writer:
         """Write through this connection, on the thread that calls this."""
         self._cursor = connection.cursor()
         self._execute = self._cursor.execute
+        prepare_lines(self._execute, wanted=self._rules.wallet_order)
 
     def begin(self, connection: sqlite3.Connection) -> None:
         if not self._stale:
@@ -112,6 +116,7 @@ class Writer:
         (self._sequence,) = self._execute(_SQL["last_sequence"]).fetchone()
         by_status, *counts = self._execute(_SQL["load_totals"]).fetchone()
         self._totals = Totals(msgspec.json.decode(by_status, type=dict[str, int]), *counts)
+        self._queue = QueueState(self._execute(_SQL["queue_state"]).fetchone()[0])
         self._dirty = self._stale = False
 
     def end(self, connection: sqlite3.Connection) -> None:
@@ -211,29 +216,55 @@ class Writer:
         hot.ready_at_ms = ready_at_ms
         hot.owner_epoch = owner_epoch
 
-    def claim(self, epoch: int, now_ms: int, limit: int) -> list[OrderRow]:
-        """The rows of the orders taken: higher priority first, then the longest due. Raises StaleLease."""
-        if self._execute(_SQL["live_epoch"], (epoch,)).fetchone() is None:
-            raise StaleLease(f"epoch {epoch} has ended")
+    def claim(self, epoch: int, now_ms: int, limit: int) -> list[tuple[Any, ...]]:
+        """The rows of the orders taken, by the queue's rules. Raises StaleLease."""
+        if not self._may_claim(epoch):
+            return []
         self._flush_log()
         self.advance_watermark(now_ms)
-        taken: list[OrderRow] = []
-        priority = _PRIORITY_CEILING
-        while len(taken) < limit:
-            top = self._execute(_SQL["top_priority"], (priority,)).fetchone()
-            if top is None:
-                break
-            (priority,) = top
-            due = self._execute(_SQL["due_orders"], (priority, now_ms, limit - len(taken))).fetchall()
-            for *row, seq in due:
-                order_id, status, version, _, ready_at_ms = row[:5]
-                self._execute(_TAKE_ORDER, (epoch, seq))
-                self._remember(order_id, _Hot(seq, version, status, ready_at_ms, epoch))
-                self._totals.place(ready_at_ms, None, -1)
-                self._totals.place(ready_at_ms, epoch, 1)
-                taken.append(tuple(row))
-                self._dirty = True
+        taken: list[tuple[Any, ...]] = []
+        for *row, seq in next_rows(self._execute, self._rules, now_ms, limit):
+            order_id, status, version, _, ready_at_ms = row[:5]
+            hot = _Hot(seq, version, status, ready_at_ms, None)
+            self._remember(order_id, hot)
+            self._take(hot, epoch)
+            taken.append(tuple(row))
         return taken
+
+    def claim_these(self, epoch: int, now_ms: int, order_ids: Sequence[OrderId]) -> list[tuple[Any, ...]]:
+        """Id, status and version of those of these that are due and free: taken. Raises StaleLease."""
+        if not self._may_claim(epoch):
+            return []
+        taken: list[tuple[Any, ...]] = []
+        for order_id in order_ids:
+            hot = self._hot.get(order_id) or self._find(order_id)
+            if (
+                hot is not None
+                and hot.owner_epoch is None
+                and hot.ready_at_ms is not None
+                and hot.ready_at_ms <= now_ms
+            ):
+                self._take(hot, epoch)
+                taken.append((order_id, hot.status, hot.version))
+        return taken
+
+    def _may_claim(self, epoch: int) -> bool:
+        """Whether anything may be begun now. Raises StaleLease."""
+        if self._execute(_SQL["live_epoch"], (epoch,)).fetchone() is None:
+            raise StaleLease(f"epoch {epoch} has ended")
+        return self._queue is not QueueState.PAUSED
+
+    def _take(self, hot: _Hot, epoch: int) -> None:
+        self._execute(_TAKE_ORDER, (epoch, hot.seq))
+        self._totals.place(hot.ready_at_ms, None, -1)
+        self._totals.place(hot.ready_at_ms, epoch, 1)
+        hot.owner_epoch = epoch
+        self._dirty = True
+
+    def set_queue_state(self, state: QueueState) -> None:
+        """Kept until it is set again."""
+        self._execute(_SQL["set_queue_state"], (state.value,))
+        self._queue = state
 
     def register(self, worker: str, now_ms: int) -> int:
         """A new epoch, never used before."""
@@ -328,9 +359,15 @@ class Writer:
         return stored
 
     def _look_up(self, order_id: OrderId) -> _Hot:
+        hot = self._find(order_id)
+        if hot is None:
+            raise StoreError(f"no order has the id {order_id}")
+        return hot
+
+    def _find(self, order_id: OrderId) -> _Hot | None:
         row = self._execute(_HOT_ROW, (order_id,)).fetchone()
         if row is None:
-            raise StoreError(f"no order has the id {order_id}")
+            return None
         hot = _Hot(*row)
         self._remember(order_id, hot)
         return hot

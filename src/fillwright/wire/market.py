@@ -63,13 +63,21 @@ class WorkerView(Struct, frozen=True):
     completed: int
 
 
-class QueueView(Struct, frozen=True):
-    """`due` could start now, `delayed` later, `leased` are being worked on."""
+class QueueView(Struct, frozen=True, kw_only=True):
+    """`waiting` could start now, `delayed` later, `active` are being worked on; `completed` (confirmed) and `failed`
+    count all that ever did. `oldest_age_ms`: how long the oldest waiting one has been due. `ended_per_s`: orders that
+    ended, over the last minute. `drained`: none is waiting or active. While `paused` none is begun, while
+    `draining` no new one is accepted."""
 
-    due: int
+    state: Literal["running", "paused", "draining"]
+    waiting: int
+    active: int
     delayed: int
-    leased: int
-    oldest_due_ms: int | None
+    completed: int
+    failed: int
+    oldest_age_ms: int | None
+    ended_per_s: float
+    drained: bool
 
 
 class StreamsView(Struct, frozen=True):

@@ -150,7 +150,7 @@ class Orders:
         if dialect is None:
             raise InvalidInput("field_required", D003.missing)
         spec = spec_of(fields, dialect, services, principal.account, hold=hold)
-        self._gate.count_order(principal)
+        await self._gate.count_order(principal)
         order = await services.intake.submit(spec)
         observe.order_accepted(order.id)
         return order, dialect

@@ -1,8 +1,25 @@
 -- claim_orders: Claim due orders; NULL where the epoch has ended.
-SELECT claim($1, $2, $3);
+SELECT claim($1, $2, $3, $4);
 
--- claim_within: As that, within a number of orders a minute over all workers.
-SELECT claim_within($1, $2, $3, $4);
+-- claim_these: Claim these, where they are due and free.
+SELECT claim_these($1, $2, $3);
+
+-- claim_in_line: Claim due orders, one at a time for each wallet.
+SELECT claim_in_line($1, $2, $3, $4);
+
+-- claim_within: Claim within a number of orders a minute over all workers.
+SELECT claim_within($1, $2, $3, $4, $5, $6);
+
+-- line_up: Put every open order into its wallet's line.
+INSERT INTO lines (wallet, order_id)
+SELECT o.wallet, p.order_id FROM progress AS p JOIN orders AS o ON o.id = p.order_id WHERE NOT p.ended
+ON CONFLICT DO NOTHING;
+
+-- queue_state: Whether orders are begun and accepted.
+SELECT state FROM queue;
+
+-- set_queue_state: Say so.
+UPDATE queue SET state = $1;
 
 -- claimed_orders: Orders just claimed, in the order of the claim.
 SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
@@ -52,6 +69,9 @@ SELECT count(*) FROM progress WHERE owner_epoch IS NOT NULL;
 
 -- last_sequence: The newest event's.
 SELECT sequence FROM log;
+
+-- order_version: An order's version.
+SELECT version FROM progress WHERE order_id = $1;
 
 -- get_order: An order by its id.
 SELECT id::text, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows WHERE id = $1;

@@ -51,10 +51,52 @@ INSERT INTO fills (
 )
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- top_priority: The highest priority in the queue below a given one.
-SELECT priority FROM orders
-WHERE ready_at_ms IS NOT NULL AND owner_epoch IS NULL AND priority < ?
-ORDER BY priority DESC LIMIT 1;
+-- priorities: Those that occur in the queue.
+SELECT priority FROM queue_priorities;
+
+-- due_places: The longest due orders of one priority: where they stand.
+SELECT seq, ready_at_ms FROM orders
+WHERE ready_at_ms IS NOT NULL AND owner_epoch IS NULL AND priority = ? AND ready_at_ms <= ?
+ORDER BY ready_at_ms LIMIT ?;
+
+-- place: Where an order stands.
+SELECT seq, priority, ready_at_ms FROM orders WHERE seq = ?;
+
+-- row_of: An order as it is claimed.
+SELECT id, status, version, created_ms, ready_at_ms, state, accepted, routed, seq FROM order_rows WHERE seq = ?;
+
+-- make_lines: The orders of each wallet that have not ended, in the order of acceptance.
+CREATE INDEX IF NOT EXISTS orders_line ON orders (wallet) WHERE ended_ms IS NULL;
+
+-- drop_lines: That index.
+DROP INDEX IF EXISTS orders_line;
+
+-- busy_wallets: Those with an order in a worker's hands.
+SELECT wallet FROM orders WHERE owner_epoch > 0;
+
+-- line_heads: Of each wallet, the first order that no client holds back.
+WITH RECURSIVE wallets (wallet) AS (
+    SELECT min(wallet) FROM orders INDEXED BY orders_line WHERE ended_ms IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(o.wallet) FROM orders AS o INDEXED BY orders_line
+        WHERE o.ended_ms IS NULL AND o.wallet > wallets.wallet
+    )
+    FROM wallets WHERE wallets.wallet IS NOT NULL
+)
+SELECT w.wallet, (
+    SELECT o.seq FROM orders AS o INDEXED BY orders_line
+    WHERE o.wallet = w.wallet AND o.ended_ms IS NULL AND o.ready_at_ms IS NOT NULL
+        AND (o.version > 1 OR o.ready_at_ms <= ?)
+    ORDER BY o.seq LIMIT 1
+)
+FROM wallets AS w WHERE w.wallet IS NOT NULL;
+
+-- queue_state: Whether orders are begun and accepted.
+SELECT state FROM queue;
+
+-- set_queue_state: Say so.
+UPDATE queue SET state = ?;
 
 -- due_orders: The longest due orders of one priority.
 SELECT id, status, version, created_ms, ready_at_ms, state, accepted, routed, seq FROM order_rows
@@ -90,7 +132,7 @@ SELECT epoch FROM epochs WHERE dead = 0;
 SELECT epoch FROM epochs WHERE dead = 0 AND heartbeat_ms < ?;
 
 -- end_epoch: It never returns.
-UPDATE epochs SET dead = 1 WHERE epoch = ?;
+DELETE FROM epochs WHERE epoch = ?;
 
 -- load_totals: The running totals.
 SELECT by_status, leased, ready, due, watermark_ms FROM totals;
@@ -115,6 +157,9 @@ SELECT min((
     WHERE o.ready_at_ms IS NOT NULL AND o.owner_epoch IS NULL AND o.priority = p.priority
 ))
 FROM queue_priorities AS p;
+
+-- order_version: An order's version.
+SELECT version FROM orders WHERE id = ?;
 
 -- get_order: An order by its id.
 SELECT id, status, version, created_ms, ready_at_ms, state, accepted, routed FROM order_rows WHERE id = ?;
