@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## Style, types, import contracts
 check: lint test ## What CI runs
 
 simulate: $(VENV)/.dev ## The engine under SEEDS seeded runs of faults
-	@FILLWRIGHT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -k no_invariant
+	@FILLWRIGHT_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q -n $(JOBS) tests/simulation -k no_invariant
 
 chaos: $(VENV)/.dev ## kill -9 of API, workers, PostgreSQL and Redis: KILLS times over ORDERS orders
 	@FILLWRIGHT_CHAOS_KILLS=$(KILLS) FILLWRIGHT_CHAOS_ORDERS=$(ORDERS) $(BIN)/python -m pytest tests/system/test_chaos.py -s

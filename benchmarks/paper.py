@@ -109,7 +109,7 @@ async def transactions(folder: Path, count: int) -> None:
             blockhash = await chain.latest_blockhash()
             message = await watch.time("build", lambda: chain.build(plan, blockhash))
             await watch.time("simulate", lambda: chain.simulate(message))
-            signed = await watch.time("sign", lambda: signer.sign(message))
+            signed = await watch.time("sign", lambda: signer.sign(message, plan))
             await watch.time("send and land", lambda: chain.send(signed.raw))
             await chain.wait_for_news(signed.signature, 10)
             status = await watch.time("status", lambda: chain.status(signed.signature, True))
@@ -119,7 +119,7 @@ async def transactions(folder: Path, count: int) -> None:
             if order == 0:
                 started = time.perf_counter()
                 for _ in range(200):
-                    is_signed(signed.raw)
+                    is_signed(signed.raw, signer.wallet)
                 print(f"  of it, verify the signature {(time.perf_counter() - started) / 200 * 1e6:9.1f} µs")
 
     await one(0)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 from fillwright import observe
@@ -19,27 +16,21 @@ from fillwright.api.server import Server
 from fillwright.api.services import Services
 from fillwright.bus.memory import MemoryBus
 from fillwright.clock import SystemClock, SystemIds
-from fillwright.config import Mode, Settings, sources
-from fillwright.domain.errors import ConfigError
+from fillwright.config import Settings, sources
 from fillwright.domain.queue import QueueRules
-from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.execution.attempt import Attempts
 from fillwright.execution.intake import Intake
 from fillwright.execution.journey import Journey
 from fillwright.execution.retry import RetryPolicy
+from fillwright.execution.sweeper import MarkerSweeper
 from fillwright.execution.worker import Worker
 from fillwright.market.feed import MarketFeed
-from fillwright.market.pools import load_pools
-from fillwright.paper.chain import PaperChain
-from fillwright.paper.feed import PaperMarketFeed
-from fillwright.paper.origin import Origin
-from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Bus, Clock, Store
 from fillwright.store.sqlite import SqliteStore
+from fillwright.trading import Trading, claim_data_dir, open_trading
 
 T = TypeVar("T")
 
-SECRET_BYTES = 32
 SWITCH_INTERVAL_S = 0.001
 MAX_LISTED_UNPRICED = 50
 """Accounts that could not be priced, named one by one at the start; the API lists all of them."""
@@ -78,12 +69,11 @@ def load_settings(overrides: Mapping[str, Any]) -> Settings:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Engine]:
     """An engine that serves. On leaving: stop accepting, finish what is in flight within the limit, close."""
-    if settings.mode is not Mode.PAPER:
-        raise ConfigError(f"mode {settings.mode} is not available in this version")
     for name in ("database_url", "redis_url"):
         if getattr(settings, name) is not None:
             observe.settings_warned(f"{name} is set, but serve keeps everything in {settings.data_dir}")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    claim_data_dir(settings)
     async with AsyncExitStack() as opened:
         clock, bus = SystemClock(), MemoryBus()
         store = SqliteStore(settings.store_path, clock, rules=queue_rules(settings))
@@ -91,23 +81,16 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
         opened.push_async_callback(store.close)
         await bus.open()
         opened.push_async_callback(bus.close)
-        signer = PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
-        loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
-        origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
-        chain = PaperChain(
-            settings=settings, clock=clock, wallet=signer.wallet, origin=origin, has_signed=signer.has_signed
-        )
-        await chain.open()
-        opened.push_async_callback(chain.close)
-        unpriced = loaded.unpriced if loaded is not None else ()
-        market = PaperMarketFeed(settings=settings, clock=clock, chain=chain, tokens=origin.tokens, unpriced=unpriced)
+        trading = await opened.enter_async_context(open_trading(settings, clock))
+        market = trading.market
         attempts = Attempts(
-            chain=chain,
-            signer=signer,
+            chain=trading.chain,
+            signer=trading.signer,
             clock=clock,
-            marker_secret=marker_secret(settings.data_dir),
+            marker_secret=trading.marker_secret,
             rebroadcast_s=settings.rebroadcast_s,
-            prompt=True,
+            witness=trading.witness,
+            prompt=trading.prompt,
         )
         journey = Journey(
             store=store,
@@ -129,16 +112,18 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             intake=intake,
             market=market,
             clock=clock,
-            wallet=signer.wallet,
+            wallet=trading.signer.wallet,
             worker=worker,
+            parts=trading.parts,
         )
         server = Server(create_api(services), settings)
         await server.start()
         opened.push_async_callback(server.stop)
         await worker.start()
+        opened.push_async_callback(sweeping_markers(settings, store, clock, trading))
         engine = Engine(
             settings=settings, store=store, bus=bus, clock=clock, market=market, intake=intake, worker=worker,
-            server=server, notes=loaded.notes if loaded is not None else (),
+            server=server, notes=trading.notes,
         )  # fmt: skip
         observe.engine_started(mode=settings.mode, address=server.url)
         try:
@@ -208,17 +193,22 @@ def queue_rules(settings: Settings) -> QueueRules:
     )
 
 
-def marker_secret(data_dir: Path) -> bytes:
-    """The key of the marker seeds: made once, kept beside the store, readable by its owner only."""
-    path = data_dir / "marker.key"
-    if not path.exists():
-        draft = data_dir / f"marker.key.{os.getpid()}"
-        with open(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    secret = path.read_bytes()
-    if len(secret) != SECRET_BYTES:
-        raise ConfigError(f"{path} does not hold a key of {SECRET_BYTES} bytes")
-    return secret
+def sweeping_markers(settings: Settings, store: Store, clock: Clock, trading: Trading) -> Callable[[], Awaitable[None]]:
+    """Begin to give back markers' rent, where the chain keeps any; what is returned ends it."""
+    if trading.rents is None or not settings.marker_sweep_s:
+        return _nothing
+    sweeper = MarkerSweeper(
+        store=store, chain=trading.chain, rents=trading.rents, clock=clock, every_s=settings.marker_sweep_s,
+        cursor=settings.data_dir / "marker-sweep",
+    )  # fmt: skip
+    task = asyncio.create_task(sweeper.run(), name="marker-sweep")
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    return end
+
+
+async def _nothing() -> None:
+    return

@@ -65,6 +65,8 @@ _queue_state = _gauge("queue_state", "1 for the state that the queue is in", "st
 _queue_oldest = _gauge("queue_oldest_seconds", "How long the oldest waiting order has been due")
 _queue_rate = _gauge("queue_ended_per_second", "Orders that ended, over the last minute")
 _faults = _counter("faults", "What went wrong inside the engine", "where")
+_quarantined = _gauge("pools_quarantined", "Pools that do not do what they are quoted to do, and are quoted no more")
+_swept = _counter("markers_swept", "Orders' marker accounts whose rent was given back")
 _chain_faults = _counter("chain_faults", "Chain calls without a usable answer", "call", "code")
 
 
@@ -397,11 +399,25 @@ def stream_fault(code: str) -> None:
     _log.warning("stream fault", code=code)
 
 
+def markers_swept(count: int, lamports: int) -> None:
+    """The rent of orders' markers came back to the wallet, less the fee of the transaction."""
+    _swept.inc(count)
+    _log.info("markers swept", count=count, lamports=lamports)
+
+
+def sweep_failed(code: str) -> None:
+    """Markers could not be swept; they are tried again at the next turn."""
+    _faults.labels("sweep").inc()
+    _log.warning("marker sweep failed", code=code)
+
+
 def feed_behind(code: str) -> None:
     """The live market could not be read; pools grow stale until it can."""
     _log.warning("market feed behind", code=code)
 
 
-def pool_quarantined(pool: str, detail: str) -> None:
-    """A pool did not do what it was quoted to do, again; it is quoted no more until it is released."""
+def pool_quarantined(pool: str, detail: str, count: int) -> None:
+    """A pool did not do what it was quoted to do, again; it is quoted no more until it is released. `count`: how many
+    are quarantined now."""
+    _quarantined.set(count)
     _log.error("pool quarantined", pool=pool, detail=detail)

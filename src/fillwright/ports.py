@@ -162,6 +162,10 @@ class Store(Protocol):
     async def last_sequence(self) -> int: ...
 
 
+AtOnce = Callable[[Sequence[OrderEvent]], bool]
+"""Takes a batch without waiting: True; or leaves it to be read: False. Must not raise."""
+
+
 class Subscription(Protocol):
     """One reader's feed of events. Bounded: a reader that falls behind is told by `overflowed`."""
 
@@ -197,7 +201,8 @@ class Bus(Protocol):
     def publish(self, events: Sequence[OrderEvent]) -> None:
         """Hand committed events to every subscription. Never blocks."""
 
-    def subscribe(self, capacity: int = 10_000) -> Subscription: ...
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> Subscription:
+        """`at_once` is offered each batch first, within `publish`, as long as nothing waits unread."""
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from fillwright import observe
 from fillwright.api.app import Api, create_api
 from fillwright.api.server import Server
 from fillwright.api.services import Services
-from fillwright.app import queue_rules
+from fillwright.app import queue_rules, sweeping_markers
 from fillwright.bus.cache import RedisCache
 from fillwright.bus.limits import RedisLimiter
 from fillwright.bus.memory import MemoryBus
@@ -43,6 +43,7 @@ from fillwright.paper.server import PaperServer
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Cache, Clock, Limiter, Store
 from fillwright.store.postgres import PostgresStore
+from fillwright.trading import Parts, Trading, open_live_trading
 
 START_LIMIT_S = 60.0
 """How long a process waits for a store that is away when it starts."""
@@ -56,21 +57,22 @@ class Shared:
 
     def __init__(
         self, *, settings: Settings, clock: Clock, store: PostgresStore, bus: MemoryBus | RedisBus,
-        chain: RemoteChain, market: RemoteMarket, signer: PaperSigner,
+        trading: Trading,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.clock = clock
         self.store = store
         self.bus = bus
-        self.chain = chain
-        self.market = market
-        self.signer = signer
+        self.trading = trading
 
 
 @asynccontextmanager
 async def serving_paper(settings: Settings) -> AsyncIterator[str]:
-    """The paper chain of an engine in many processes. Yields its address."""
-    _check_mode(settings)
+    """The paper chain of an engine in many processes. Yields its address. Raises ConfigError in a live mode."""
+    if settings.mode is not Mode.PAPER:
+        raise ConfigError(f"mode {settings.mode} needs no paper chain: start `fillwright api` and `worker` alone")
+    if settings.paper_rpc_url is not None:
+        raise ConfigError("live pools are followed by `fillwright serve` alone, not by a shared paper chain")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as opened:
         signer = PaperSigner.from_seed(settings.paper_seed)
@@ -93,7 +95,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         shared = await _open_shared(settings, opened)
         intake = Intake(
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
-            market=shared.market,
+            market=shared.trading.market,
         )  # fmt: skip
         limiter: Limiter = LocalLimiter(shared.clock)
         if settings.redis_url is not None:
@@ -103,13 +105,13 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         if settings.redis_url is not None:
             cache = RedisCache(settings.redis_url.get_secret_value())
             opened.push_async_callback(cache.close)
-        parts = [("chain", lambda: shared.chain.connected)]
+        parts = [*shared.trading.parts]
         if isinstance(shared.bus, RedisBus):
             bus = shared.bus
             parts.append(("bus", lambda: bus.connected))
         services = Services(
-            settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.market,
-            clock=shared.clock, wallet=shared.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),
+            settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
+            clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),
         )  # fmt: skip
         api = create_api(services)
         await intake.refresh()
@@ -131,19 +133,21 @@ async def working(settings: Settings) -> AsyncIterator[str]:
     """A worker without an API. Yields its name. On leaving: claim no more, finish what is in flight, retire."""
     async with AsyncExitStack() as opened:
         shared = await _open_shared(settings, opened)
+        trading = shared.trading
         attempts = Attempts(
-            chain=shared.chain,
-            signer=shared.signer,
+            chain=trading.chain,
+            signer=trading.signer,
             clock=shared.clock,
-            marker_secret=_paper_marker_secret(settings),
+            marker_secret=trading.marker_secret,
             rebroadcast_s=settings.rebroadcast_s,
-            prompt=True,
+            witness=trading.witness,
+            prompt=trading.prompt,
         )
         policy = RetryPolicy(
             settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)
         )
         journey = Journey(
-            store=shared.store, clock=shared.clock, market=shared.market, attempts=attempts, policy=policy,
+            store=shared.store, clock=shared.clock, market=trading.market, attempts=attempts, policy=policy,
             quote_timeout_s=settings.quote_timeout_s,
         )  # fmt: skip
         name = f"{socket.gethostname()}-{os.getpid()}"
@@ -156,6 +160,8 @@ async def working(settings: Settings) -> AsyncIterator[str]:
             opened.callback(metrics.server_close)
             opened.callback(metrics.shutdown)
         await worker.start()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        opened.push_async_callback(sweeping_markers(settings, shared.store, shared.clock, trading))
         try:
             yield name
         finally:
@@ -166,7 +172,6 @@ async def working(settings: Settings) -> AsyncIterator[str]:
 
 async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
     """Raises ConfigError, and Unavailable where the store or the chain stays away."""
-    _check_mode(settings)
     if settings.database_url is None:
         raise ConfigError("many processes share a PostgreSQL store: set FILLWRIGHT_DATABASE_URL")
     clock = SystemClock()
@@ -184,6 +189,15 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
     opened.push_async_callback(store.close)
     await bus.open()
     opened.push_async_callback(bus.close)
+    if settings.mode is Mode.PAPER:
+        trading = await _paper_world(settings, clock, opened)
+    else:
+        trading = await opened.enter_async_context(open_live_trading(settings, clock))
+    return Shared(settings=settings, clock=clock, store=store, bus=bus, trading=trading)
+
+
+async def _paper_world(settings: Settings, clock: Clock, opened: AsyncExitStack) -> Trading:
+    """The world that `fillwright paper` serves. Raises ConfigError where it is another one."""
     chain = RemoteChain(settings.paper_link)
     await chain.open()
     opened.push_async_callback(chain.close)
@@ -191,9 +205,8 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
     if signer.wallet != chain.wallet:
         raise ConfigError("the paper chain is another world's: its FILLWRIGHT_PAPER_SEED is not this one")
     market = RemoteMarket(settings=settings, clock=clock, chain=chain)
-    return Shared(
-        settings=settings, clock=clock, store=store, bus=bus, chain=chain, market=market, signer=signer
-    )  # fmt: skip
+    parts: Parts = (("chain", lambda: chain.connected),)
+    return Trading(chain, market, signer, _paper_marker_secret(settings), parts=parts)
 
 
 async def _open_store(store: PostgresStore, bus: MemoryBus | RedisBus) -> None:
@@ -231,11 +244,6 @@ async def _sweep_log(api: Api, intake: Intake, store: Store, bus: MemoryBus | Re
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _check_mode(settings: Settings) -> None:
-    if settings.mode is not Mode.PAPER:
-        raise ConfigError(f"mode {settings.mode} is not available in this version")
 
 
 def _paper_marker_secret(settings: Settings) -> bytes:

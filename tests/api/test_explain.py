@@ -187,6 +187,29 @@ def test_the_shortfall_sums_to_what_the_fill_is_behind_the_arrival_price() -> No
     served(test)
 
 
+def test_the_shortfall_of_a_route_over_another_token_counts_what_is_left_of_it() -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            body = {"input": "RAY", "output": "SOL", "amount": "10"}
+            placed = (await client.post("/v1/orders", json=body)).json()
+            assert float(placed["arrival_price"]) == pytest.approx(2 / 150, rel=1e-9)
+            await world.confirm(placed["id"])
+            explained = wire.decode((await client.get(f"/v1/orders/{placed['id']}/explain")).content, wire.ExplainView)
+            short, fill, route = explained.shortfall, explained.fill, explained.route
+            assert short is not None
+            assert fill is not None
+            assert route is not None
+            (dust,) = route.dust
+            assert float(short.dust) == pytest.approx(float(dust.amount) / 150, rel=1e-3)
+            parts = [Decimal(getattr(short, part)) for part in ("delay", "fees", "impact", "dust", "timing", "network")]
+            assert sum(parts) == pytest.approx(Decimal(short.total), rel=Decimal("1e-20"))
+            behind = Decimal(explained.arrival_price or 0) * Decimal(fill.amount_in) - Decimal(fill.amount_out)
+            assert Decimal(short.total) - Decimal(short.network) == pytest.approx(behind, rel=Decimal("1e-20"))
+            assert Decimal(short.fees) > 0
+
+    served(test)
+
+
 def test_a_record_that_can_not_be_read_is_told() -> None:
     async def test(world: World) -> None:
         async with world.client() as client:

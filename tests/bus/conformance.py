@@ -132,6 +132,46 @@ class FanningOut:
         assert await receive(subscription, 2) == events(1, 2)
 
 
+class TakingAtOnce:
+    async def test_what_is_taken_at_once_is_not_read_again_and_what_is_left_keeps_its_order(self, bus: Bus) -> None:
+        taken: list[OrderEvent] = []
+        willing = True
+
+        def take(batch: Sequence[OrderEvent]) -> bool:
+            if willing:
+                taken.extend(batch)
+            return willing
+
+        subscription, other = bus.subscribe(at_once=take), bus.subscribe()
+        bus.publish(events(1, 2))
+        assert await receive(other, 2) == events(1, 2)
+        assert taken == events(1, 2)
+        willing = False
+        bus.publish(events(3, 3))
+        assert await receive(other, 1) == events(3, 3)
+        willing = True
+        bus.publish(events(4, 5))
+        assert await receive(other, 2) == events(4, 5)
+        assert taken == events(1, 2), "nothing may overtake what waits to be read"
+        assert await receive(subscription, 3) == events(3, 5)
+        bus.publish(events(6, 6))
+        assert await receive(other, 1) == events(6, 6)
+        assert taken == [*events(1, 2), *events(6, 6)]
+
+    async def test_a_closed_subscription_takes_nothing(self, bus: Bus) -> None:
+        taken: list[OrderEvent] = []
+
+        def take(batch: Sequence[OrderEvent]) -> bool:
+            taken.extend(batch)
+            return True
+
+        subscription, other = bus.subscribe(at_once=take), bus.subscribe()
+        subscription.close()
+        bus.publish(events(1, 1))
+        assert await receive(other, 1) == events(1, 1)
+        assert taken == []
+
+
 class FallingBehind:
     async def test_a_reader_that_falls_behind_is_told_and_costs_no_other_anything(self, bus: Bus) -> None:
         slow, quick = bus.subscribe(capacity=3), bus.subscribe(capacity=3)
@@ -190,5 +230,5 @@ class Ending:
         await bus.close()
 
 
-class BusConformance(Ringing, Naming, FanningOut, FallingBehind, Ending):
+class BusConformance(Ringing, Naming, FanningOut, TakingAtOnce, FallingBehind, Ending):
     """All of it."""

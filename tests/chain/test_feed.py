@@ -276,7 +276,7 @@ def test_a_simulation_that_differs_counts_as_drift_only_while_the_pool_is_what_w
             )
             wrong = replace(plan, amount_out=predicted.amount_out, limit=1)
             assert plan.amount_out < predicted.amount_out < lying
-            chain._reread = _always(quoted.pools[address])
+            chain._realised._reread = _always(quoted.pools[address])
             await chain.simulate(await chain.build(wrong, await chain.latest_blockhash()))
             assert address in sentinel.quarantined
             assert not following.current().pools

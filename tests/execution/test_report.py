@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fillwright.domain.amounts import SwapMode
 from fillwright.execution.report import Execution, route_fees, shortfall
-from fillwright.routing.route import Router, mid_ratio
+from fillwright.routing.mid import mid_ratio
+from fillwright.routing.route import Router
 from routing.cases import FREE, HELD, amount_of, direct_market, order
 
 price = st.fractions(min_value=Fraction(1, 10**9), max_value=10**9)

@@ -81,6 +81,21 @@ def test_pools_hold_the_liquidity_and_take_the_fee_of_the_settings(tmp_path: Pat
         assert 1 - rate / float(spot) == pytest.approx(1 / 3, abs=0.02)
 
 
+def test_each_pair_has_concentrated_pools_too_where_they_are_wanted(tmp_path: Path) -> None:
+    plain, street = Street(tmp_path), Street(tmp_path, paper_concentrated=True)
+    assert len(street.pools) == 4 * len(PAIRS)
+    assert all(street.pools[address] == pool for address, pool in plain.pools.items())
+    assert {pool.venue for pool in street.pools.values()} == {
+        "raydium_cpmm", "meteora_damm_v2", "raydium_clmm", "meteora_dlmm"
+    }  # fmt: skip
+    before = dict(street.pools)
+    street.advance(3_000)
+    plain.advance(3_000)
+    assert all(street.pools[address] == pool for address, pool in plain.pools.items())
+    assert all(street.pools[address] != pool for address, pool in before.items())
+    assert all(abs(street.off(pool)) < 0.06 for pool in street.pools.values())
+
+
 def test_the_same_seed_gives_the_same_states_at_every_slot_however_they_are_asked_for(tmp_path: Path) -> None:
     one, other, stranger = Street(tmp_path), Street(tmp_path), Street(tmp_path, seed=2)
     for _ in range(600):

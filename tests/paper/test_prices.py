@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import statistics
 from itertools import pairwise
 from math import log, sqrt
 from statistics import fmean, pstdev
 
+import pytest
 from solders.hash import Hash
 
+from fillwright.paper.default_market import reference_prices
 from fillwright.paper.prices import BLOCK_STEPS, ERA_BLOCKS, ReferencePrice
 from fillwright.paper.streams import draw, stream
 from fillwright.paper.world import Genesis, first_clock
 from paper.manual_clock import START_MS
+from paper.worlds import BONK, RAY, SOL, USDC
 
 SLOT_MS = 400
 
@@ -102,3 +106,20 @@ def test_slots_epochs_and_seconds_follow_wall_time() -> None:
     assert later.epoch == first.epoch + 1
     assert later.unix_timestamp == first.unix_timestamp + 172_800
     assert world.start_ms(first.slot + 5) == START_MS + 2_000
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+def test_tokens_move_together_as_far_as_they_are_told_to(correlation: float) -> None:
+    prices = reference_prices(Genesis(3, START_MS, SLOT_MS, first_clock(START_MS), "test"), 1.0, correlation)
+    moving = [prices[mint] for mint in (SOL, RAY, BONK)]
+    still = prices[USDC]
+    assert still.log_price(0) == still.log_price(10_000_000)
+    # Ends of blocks: within one, paths are bridged between them.
+    steps = range(0, 400 * BLOCK_STEPS, BLOCK_STEPS)
+    moves = [
+        [later - earlier for earlier, later in pairwise(price.log_price(step) for step in steps)] for price in moving
+    ]
+    # Jumps are rare and large: what remains of them after cutting is small beside the rest.
+    cut = [[max(-0.02, min(0.02, move)) for move in row] for row in moves]
+    found = [statistics.correlation(cut[0], cut[1]), statistics.correlation(cut[0], cut[2])]
+    assert all(abs(one - correlation) < 0.25 for one in found), found

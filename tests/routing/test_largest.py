@@ -10,7 +10,8 @@ import pytest
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import InvalidInput
 from fillwright.routing.largest import PRECISION, largest_fill
-from fillwright.routing.route import Router, mid_ratio
+from fillwright.routing.mid import mid_ratio
+from fillwright.routing.route import Router
 from routing.cases import FREE, HELD, amount_of, direct_market, order
 
 MARKET = direct_market(21, 6)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from random import Random
 
+import msgspec
 import pytest
 
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import StoreError
+from fillwright.domain.routes import limit_after_slippage
 from fillwright.paper.generator import coins, market
+from fillwright.routing.largest import decide_order
+from fillwright.routing.mid import mid_ratio
 from fillwright.routing.replay import decide_recorded, replay
 from fillwright.routing.route import Router
-from routing.cases import amount_of, order
+from routing.cases import FREE, amount_of, direct_market, order
+from routing.cases import HELD as PAIR
 
 SNAPSHOT = market(12, 250)
 HELD = coins(12, 25)
@@ -27,7 +33,38 @@ def test_a_replay_is_the_decision(seed: int) -> None:
     assert replay(spec, stored) == decision
 
 
-@pytest.mark.parametrize("stored", [b"", b"no record", b"x\x9c\x03\x00\x00\x00\x00\x01"])
+@pytest.mark.parametrize("below_bps", [30, 200, -50])
+def test_a_partial_fill_is_replayed_at_its_size(below_bps: int) -> None:
+    market = direct_market(21, 6)
+    spec = order(PAIR[0].mint, PAIR[1].mint, amount_of(PAIR[0], 500_000))
+    mid = mid_ratio(spec, market)
+    assert mid is not None
+    cut = msgspec.structs.replace(spec, fill_to=str(mid * (10_000 - below_bps) / 10_000))
+    decision, stored = decide_recorded(Router(), cut, market, FREE)
+    assert decision == decide_order(Router(), cut, market, FREE)
+    assert replay(cut, stored) == decision
+    if below_bps < 0:
+        assert decision.route is None
+        assert decision.problem is not None
+        assert decision.problem.code == "limit_not_met"
+        return
+    route = decision.route
+    assert route is not None
+    assert 0 < route.amount_in < spec.amount
+    least = -(-route.amount_in * Fraction(cut.fill_to).numerator // Fraction(cut.fill_to).denominator)
+    assert least <= route.limit <= route.amount_out
+
+
+def test_the_bound_of_a_partial_fill_keeps_the_tolerance_where_it_is_stricter() -> None:
+    market = direct_market(21, 6)
+    spec = order(PAIR[0].mint, PAIR[1].mint, amount_of(PAIR[0], 10), fill_to="1/1000000", slippage_bps=30)
+    route = decide_order(Router(), spec, market, FREE).route
+    assert route is not None
+    assert route.amount_in == spec.amount
+    assert route.limit == limit_after_slippage(SwapMode.EXACT_IN, route.amount_out, 30)
+
+
+@pytest.mark.parametrize("stored", [b"", b"no record", b"\x80", b"\x81\xa7version\x02"])
 def test_other_bytes_are_refused(stored: bytes) -> None:
     with pytest.raises(StoreError) as refused:
         replay(order(HELD[0].mint, HELD[1].mint, 1), stored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -149,6 +150,13 @@ class ForgetsOpenAttempts(Journey):
         await self._settle(held, _GONE)
 
 
+class AsksNoWitness(Attempts):
+    """Gives an order to a person though the witness that it was given could tell."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{**given, "witness": None})
+
+
 class ForgetsLostClaims(Worker):
     """Never looks for orders that it was given in an answer it did not get."""
 
@@ -181,5 +189,6 @@ MUTANTS = (
     Mutant("confirmed_when_processed", attempts=ConfirmedWhenProcessed),
     Mutant("reverted_when_processed", attempts=RevertedWhenProcessed),
     Mutant("forgets_open_attempts", journey=ForgetsOpenAttempts),
+    Mutant("asks_no_witness", attempts=AsksNoWitness),
     Mutant("forgets_lost_claims", worker=ForgetsLostClaims),
 )

@@ -18,13 +18,16 @@ from fillwright.domain.orders import OrderId, OrderSpec, OrderStatus, OrderType
 from fillwright.execution.intake import Intake
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
-from fillwright.ports import Ring
+from fillwright.ports import Change, Ring
 from simulation import loop, market, ports
 from simulation.mutants import SOUND, Mutant
 
 ORDERS = 5
 LIMIT_S = 4_000.0
 CLIENT_TRIES = 200
+AFTERMATH_S = 80.0
+"""How long the chain goes on once every order has ended: whatever was sent has landed by then, or never will."""
+SETTINGS = Settings(_env_file=None, sweep_s=1.0, heartbeat_s=1.0, lease_ttl_s=6.0)  # type: ignore[call-arg]
 
 
 class Result(msgspec.Struct):
@@ -64,6 +67,20 @@ class _Bus:
     def subscribe(self, capacity: int = 10_000) -> None: ...
 
 
+class _WatchedStore(ports.StoreView):
+    """Notes which orders this life has given to a person, and whether it had a witness to ask before."""
+
+    def __init__(self, world: World, process: ports.Process, *, witnessed: bool) -> None:
+        super().__init__(world.store, process)
+        self._reviewed = world.reviewed
+        self._witnessed = witnessed
+
+    async def change(self, change: Change) -> None:
+        if change.order.status is OrderStatus.NEEDS_REVIEW:
+            self._reviewed.setdefault(change.order.id, []).append(self._witnessed)
+        await super().change(change)
+
+
 class World:
     def __init__(self, seed: int, mutant: Mutant, faults: ports.Faults) -> None:
         self.rng = random.Random(seed)
@@ -74,13 +91,14 @@ class World:
         self.chain = ports.SimChain(self.rng, faults)
         self.ids = ports.CountingIds()
         self.accepted: dict[str, OrderId] = {}
+        self.reviewed: dict[OrderId, list[bool]] = {}
         self.lives: list[tuple[ports.Process, Worker, Intake]] = []
 
     async def start_life(self) -> None:
         process = ports.Process(self.rng, self.faults.max_pause_s)
         clock = ports.LoopClock(skew_ms=self.rng.randint(-2_000, 2_000))
-        store = ports.StoreView(self.store, process)
-        settings = Settings(_env_file=None, sweep_s=1.0, heartbeat_s=1.0, lease_ttl_s=6.0)  # type: ignore[call-arg]
+        witnessed = self.rng.random() < 0.5
+        store = _WatchedStore(self, process, witnessed=witnessed)
         node = ports.ChainView(self.chain, self.store, process, self.rng, self.faults, honest=False)
         witness = ports.ChainView(self.chain, self.store, process, self.rng, self.faults, honest=True)
         attempts = self.mutant.attempts(
@@ -89,7 +107,7 @@ class World:
             clock=clock,
             marker_secret=b"secret",
             rebroadcast_s=2.0,
-            witness=witness if self.rng.random() < 0.5 else None,
+            witness=witness if witnessed else None,
         )
         feed = market.OnePoolFeed(process)
         journey = self.mutant.journey(
@@ -101,8 +119,8 @@ class World:
             quote_timeout_s=10.0,
         )
         bus = _Bus()
-        intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=self.ids, market=feed)  # type: ignore[arg-type]
-        worker = self.mutant.worker(name="w", settings=settings, store=store, bus=bus, clock=clock, journey=journey)  # type: ignore[arg-type]
+        intake = Intake(settings=SETTINGS, store=store, bus=bus, clock=clock, ids=self.ids, market=feed)  # type: ignore[arg-type]
+        worker = self.mutant.worker(name="w", settings=SETTINGS, store=store, bus=bus, clock=clock, journey=journey)  # type: ignore[arg-type]
         await worker.start()
         self.lives.append((process, worker, intake))
 
@@ -112,6 +130,14 @@ class World:
         process.dead = True
         for task in (*worker._loops, *worker._running.values()):
             task.cancel()
+
+    def rest(self) -> None:
+        """End the lives that have nothing left to do; one that is frozen, or still moves an order, may yet err."""
+        now_s = asyncio.get_running_loop().time()
+        for index in reversed(range(len(self.lives))):
+            process, worker, _ = self.lives[index]
+            if process.frozen_until_s <= now_s and not worker._running:
+                self.kill(index)
 
     async def client(self, number: int) -> None:
         """Submits one order until it is told that it was accepted; the same key and body every time."""
@@ -164,7 +190,8 @@ class World:
         await asyncio.gather(*clients)
         while not self.settled() and asyncio.get_running_loop().time() < LIMIT_S:
             await asyncio.sleep(5.0)
-        await asyncio.sleep(80.0)
+        self.rest()
+        await asyncio.sleep(AFTERMATH_S)
         blocks.cancel()
         return self.result()
 
@@ -193,14 +220,26 @@ class World:
                 found.append(f"I2 {key} does not end: {order and order.status}")
         for order in self.store.orders.values():
             confirmed = order.status is OrderStatus.CONFIRMED
-            review = order.status is OrderStatus.NEEDS_REVIEW
-            if confirmed != (swaps[order.id] == 1) and not review:
+            if order.status is OrderStatus.NEEDS_REVIEW:
+                found += self._review_violations(order.id)
+            elif confirmed != (swaps[order.id] == 1):
                 found.append(f"I3 {order.id} is {order.status} but landed {swaps[order.id]} times")
             found += self._log_violations(order.id)
         found += [f"I6 {signature[:8]} sent uncommitted" for signature in self.chain.uncommitted_sends]
         final = {signature for _, signature in self.chain.final_swaps}
         found += [f"I5 fill {s[:8]} never landed" for s in self.store.all_fills if s not in final]
         return found
+
+    def _review_violations(self, order_id: OrderId) -> list[str]:
+        """An order may be given to a person only where no answer that its engine could have had would have decided
+        it: its transaction is final, the only node that was asked never admits to it, and there was no witness."""
+        sent = [a.signature for (of, _), a in sorted(self.store.all_attempts.items()) if of == order_id]
+        transaction = self.chain.transactions.get(sent[-1]) if sent else None
+        if any(self.reviewed.get(order_id, ())):
+            return [f"I3 {order_id} needs review though a witness could tell"]
+        if transaction is None or not transaction.final or not transaction.hidden:
+            return [f"I3 {order_id} needs review though its node could tell"]
+        return []
 
     def _log_violations(self, order_id: OrderId) -> list[str]:
         events = [event for event in self.store.log if event.order_id == order_id]

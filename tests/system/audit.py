@@ -10,7 +10,7 @@ import msgspec
 
 from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.domain.lifecycle import TERMINAL, replay
-from fillwright.domain.orders import Fill, Order, OrderEvent
+from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent
 from fillwright.paper.ledger import LedgerReader
 from fillwright.ports import OrderFilter, Store
 
@@ -22,6 +22,7 @@ class Books(msgspec.Struct):
     events: dict[str, list[OrderEvent]]
     fills: dict[str, list[Fill]]
     sequences: list[int]
+    attempts: dict[str, list[Attempt]]
 
 
 async def read_books(data_dir: Path) -> Books:
@@ -48,7 +49,8 @@ async def books_of(store: Store) -> Books:
                 events[event.order_id].append(event)
                 sequences.append(event.sequence)
         fills = {order_id: await store.fills(order.id) for order_id, order in orders.items()}
-        return Books(orders, events, fills, sequences)
+        attempts = {order_id: await store.attempts(order.id) for order_id, order in orders.items()}
+        return Books(orders, events, fills, sequences, attempts)
     finally:
         await store.close()
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 START_LIMIT_S = 30.0
@@ -22,10 +23,19 @@ def free_port() -> int:
 
 class EngineProcess:
     """`fillwright serve`, or another command, on a data folder. Settings are given as environment variables without
-    their prefix. `port` 0: the command takes none."""
+    their prefix. `port` 0: the command takes none. `arguments`: all that follows the command, instead of a log level.
+    """
 
-    def __init__(self, data_dir: Path, port: int, *, command: str = "serve", **settings: object) -> None:
-        self._command = [sys.executable, "-m", "fillwright", command, "--log-level", "error"]
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int,
+        *,
+        command: str = "serve",
+        arguments: Sequence[str] = ("--log-level", "error"),
+        **settings: object,
+    ) -> None:
+        self._command = [sys.executable, "-m", "fillwright", command, *arguments]
         if port:
             self._command += ["--port", str(port)]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("FILLWRIGHT_")}
@@ -35,6 +45,15 @@ class EngineProcess:
         self._cwd = data_dir.parent
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{port}"
+
+    def set_environment(self, name: str, value: str) -> None:
+        """A variable of its own, without a prefix, from the next start on."""
+        self._environment[name] = value
+
+    @property
+    def log(self) -> Path:
+        """Where its standard error goes."""
+        return self._log
 
     def start(self) -> None:
         """Return once it answers requests. Raises AssertionError with its output if it ends instead."""
@@ -54,7 +73,7 @@ class EngineProcess:
             return
         with process.stdout as lines:
             for line in lines:
-                if line.startswith((b"listening on", b"working as")):
+                if any(word in line for word in (b"listening on", b"working as", b"signing for")):
                     ready.set()
         ready.set()
 

@@ -68,6 +68,8 @@ def test_what_is_down_is_told_and_comes_back(cluster: Cluster) -> None:
             await asyncio.to_thread(cluster.redis.kill)
             without = await until(cluster.url, lambda found: found.json()["checks"]["bus"] != "ok")
             assert without.status_code == 200
+            health = await plain.get("/health")
+            assert (health.status_code, health.json()["redis"]) == (200, "disconnected")
             placed = await client.submit(**order)
             assert (await client.wait(placed.id, timeout_s=LIMIT_S)).status == "confirmed"
             await asyncio.to_thread(cluster.redis.start)
@@ -75,6 +77,9 @@ def test_what_is_down_is_told_and_comes_back(cluster: Cluster) -> None:
             await asyncio.to_thread(cluster.postgres.kill)
             down = await until(cluster.url, lambda found: found.status_code == 503)
             assert down.json()["checks"]["store"] == "store_unavailable"
+            health = await plain.get("/health")
+            assert (health.status_code, health.json()["status"]) == (503, "degraded")
+            assert health.json()["database"] == "disconnected"
             refused = await plain.post("/v1/orders", json=order)
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) >= 1

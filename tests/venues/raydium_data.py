@@ -7,6 +7,7 @@ the environment variable FILLWRIGHT_SHARED names, and their tests are skipped wh
 from __future__ import annotations
 
 import os
+import random
 from functools import cache
 from pathlib import Path
 
@@ -56,3 +57,29 @@ def mismatches(path: Path) -> list[str]:
             if verdict.outcome is vectors.Outcome.MISMATCH
         ]
     return found
+
+
+def edited(account: Account, offset: int, raw: bytes) -> Account:
+    """The account with other bytes from `offset` on."""
+    data = bytearray(account.data)
+    data[offset : offset + len(raw)] = raw
+    return Account(account.owner, bytes(data), account.lamports)
+
+
+def put(accounts: dict[Address, Account], address: Address, offset: int, raw: bytes) -> None:
+    """`edited`, in place."""
+    accounts[address] = edited(accounts[address], offset, raw)
+
+
+def u64(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+def damaged(accounts: dict[Address, Account], seed: int, cut: int, flips: int) -> dict[Address, Account]:
+    """The accounts with one of them cut (0: whole), and some of its bytes random."""
+    draw = random.Random(seed)
+    key = draw.choice(sorted(accounts))
+    data = bytearray(accounts[key].data[: cut or None])
+    for _ in range(flips if data else 0):
+        data[draw.randrange(len(data))] = draw.randrange(256)
+    return {**accounts, key: Account(accounts[key].owner, bytes(data))}

@@ -7,6 +7,8 @@ environment variable FILLWRIGHT_PROGRAMS names a folder that holds it as `<progr
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,18 @@ from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
-from fillwright.domain.accounts import Accounts, Address, ChainClock
+from fillwright.domain.accounts import Account, Accounts, Address, ChainClock
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
+from fillwright.venues.vectors import pool_in
 from fillwright.venues.venue import Swap, SwapAccounts
 
 U64_MAX = 2**64 - 1
 WALLET_BALANCE = 2**62
 _RENT = 10**9
+SWAPS = 5
+MOST = 2**62
 _TRADER = Keypair.from_seed(bytes(range(32)))
 _INPUT = Pubkey(bytes([7]) * 32)
 _OUTPUT = Pubkey(bytes([9]) * 32)
@@ -38,6 +44,49 @@ def needs_program(program_id: str) -> pytest.MarkDecorator:
     folder = os.environ.get("FILLWRIGHT_PROGRAMS")
     missing = folder is None or not (Path(folder) / f"{program_id}.so").is_file()
     return pytest.mark.skipif(missing, reason=f"FILLWRIGHT_PROGRAMS names no folder with {program_id}.so")
+
+
+def compare(
+    program: Program,
+    venue: Any,
+    accounts: Accounts,
+    clock: ChainClock,
+    draw: random.Random,
+    *,
+    smallest: int,
+    is_dust: Callable[[Any, Swap], bool],
+) -> None:
+    """Swap at random in the pool of `accounts`: the program's amounts, failures and next states are the venue's.
+
+    Amounts below `smallest` are drawn often; what `is_dust` names is left out.
+    """
+    address = pool_in(accounts)[1]
+    pool = venue.decode(address, accounts)
+    program.load(accounts, clock)
+    for _ in range(SWAPS):
+        swap = any_swap(draw, pool, smallest)
+        try:
+            quote, after = venue.apply(pool, swap, clock)
+        except QuoteRefused:
+            expected, after = None, pool
+        else:
+            expected = (quote.amount_in, quote.amount_out)
+        if (expected is not None and expected[0] > WALLET_BALANCE) or is_dust(pool, swap):
+            continue
+        assert program.swap(pool, swap, clock) == expected, (pool, swap)
+        pool = after
+        held = {key: Account(accounts[key].owner, program.account(key)) for key in accounts}
+        assert venue.decode(address, held) == pool
+
+
+def any_swap(draw: random.Random, pool: Any, smallest: int) -> Swap:
+    """Either way and mode; amounts from dust to more than the pool holds."""
+    side = draw.randrange(2)
+    mode = draw.choice(list(SwapMode))
+    held = pool.balances[side if mode is SwapMode.EXACT_IN else 1 - side]
+    scaled = int(held * 10 ** draw.uniform(-9, 0.4))
+    amount = draw.choice([draw.randrange(1, smallest), scaled, scaled, held - draw.randrange(3)])
+    return Swap(pool.mints[side], mode, min(max(amount, 1), MOST))
 
 
 class Program:

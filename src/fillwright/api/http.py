@@ -34,7 +34,8 @@ from fillwright.domain.orders import Order, OrderEvent, OrderId, OrderSpec, Orde
 from fillwright.domain.tokens import TokenList
 from fillwright.execution.explain import explain
 from fillwright.ports import OrderFilter
-from fillwright.routing.route import Decision, mid_price
+from fillwright.routing.mid import mid_price
+from fillwright.routing.route import Decision
 
 JSON = b"application/json"
 MAX_EVENTS = 1_000

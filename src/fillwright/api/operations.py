@@ -114,7 +114,9 @@ async def _checks(services: Services) -> dict[str, str]:
 
 def _told(services: Services) -> dict[str, str]:
     """Parts that orders can be accepted without."""
-    return {name: "ok" if answers_now() else "can't be reached" for name, answers_now in services.parts}
+    words = {True: "ok", False: "can't be reached"}
+    found = [(name, look()) for name, look in services.parts]
+    return {name: now if isinstance(now, str) else words[now] for name, now in found}
 
 
 def _ready_answers() -> dict[int | str, dict[str, Any]]:

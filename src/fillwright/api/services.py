@@ -25,7 +25,7 @@ class Services(msgspec.Struct, frozen=True):
 
     `limiter`, `cache`: None where this process counts and remembers for itself.
     `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
-    do without for a while answers; it is told, but does not make the process unready.
+    do without for a while answers, or what is wrong with it; it is told, but does not make the process unready.
     """
 
     settings: Settings
@@ -38,7 +38,7 @@ class Services(msgspec.Struct, frozen=True):
     worker: StatsProvider | None = None
     limiter: Limiter | None = None
     cache: Cache | None = None
-    parts: tuple[tuple[str, Callable[[], bool]], ...] = ()
+    parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
 
     @property
     def mode(self) -> str:

@@ -52,6 +52,9 @@ class Hub:
         self._contexts: dict[OrderId, Context] = {}
         self._index: dict[Target, set[Reader]] = {}
         self._readers: set[Reader] = set()
+        self._busy = False
+        """Whether `_follow` is in the middle of a batch."""
+        self._opened = False
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.throughput = Throughput(services.clock)
@@ -65,8 +68,9 @@ class Hub:
 
     async def open(self) -> None:
         """Subscribe and start. Raises what the store raises."""
-        self._subscription = self._services.bus.subscribe()
+        self._subscription = self._services.bus.subscribe(at_once=self._take_at_once)
         self.last = self._floor = await self._services.store.last_sequence()
+        self._opened = True
         self._tasks = [
             asyncio.create_task(self._follow(), name="hub"),
             asyncio.create_task(self._beat(), name="hub-heartbeat"),
@@ -146,19 +150,28 @@ class Hub:
 
     async def _encoded(self, events: Sequence[OrderEvent]) -> list[Encoded]:
         """Events with their orders' contexts, read from the store where they are not known."""
-        services = self._services
-        tokens = services.market.tokens
+        known = self._known(events)
+        for order_id, context in known.items():
+            if context is None:
+                known[order_id] = await self._read_context(order_id)
+        return self._with(events, known)
+
+    def _known(self, events: Sequence[OrderEvent]) -> dict[OrderId, Context | None]:
+        """The contexts of the events' orders; None for one that must be read."""
+        tokens = self._services.market.tokens
         known: dict[OrderId, Context | None] = {}
         for event in events:
             if isinstance(event.body, Accepted):
                 known[event.order_id] = context_of(event.order_id, event.body.spec, tokens)
             elif event.order_id not in known:
                 known[event.order_id] = self._contexts.get(event.order_id)
-        for order_id, context in known.items():
-            if context is None:
-                known[order_id] = await self._read_context(order_id)
+        return known
+
+    def _with(self, events: Sequence[OrderEvent], known: dict[OrderId, Context | None]) -> list[Encoded]:
+        services = self._services
+        mode, tokens = services.mode, services.market.tokens
         found = [(event, known[event.order_id]) for event in events]
-        return [Encoded(event, context, services.mode, tokens) for event, context in found if context is not None]
+        return [Encoded(event, context, mode, tokens) for event, context in found if context is not None]
 
     async def _read_context(self, order_id: OrderId) -> Context | None:
         order = await self._services.store.get(order_id)
@@ -172,16 +185,32 @@ class Hub:
             events = await subscription.next()
             if not events and not subscription.overflowed:
                 return
+            self._busy = True
             try:
                 if subscription.overflowed:
                     observe.stream_fault("bus_overflowed")
                     subscription.close()
-                    self._subscription = self._services.bus.subscribe()
+                    self._subscription = self._services.bus.subscribe(at_once=self._take_at_once)
                     await self._fill(None)
                 await self._take(events)
             except FillwrightError as error:
                 observe.stream_fault(error.code)
                 await self._recover()
+            finally:
+                self._busy = False
+
+    def _take_at_once(self, events: Sequence[OrderEvent]) -> bool:
+        """Hand out a batch that follows the last one without a hole, within the call that publishes it: in a busy
+        process, its readers would otherwise wait for whatever else is due to run."""
+        if self._busy or not self._opened or events[0].sequence != self.last + 1:
+            return False
+        if events[-1].sequence != self.last + len(events):
+            return False
+        known = self._known(events)
+        if any(context is None for context in known.values()):
+            return False
+        self._give(events, self._with(events, known))
+        return True
 
     async def _recover(self) -> None:
         """Hand out what a failing store has kept back, as soon as it answers again."""
@@ -218,7 +247,9 @@ class Hub:
             await self._hand_out(events)
 
     async def _hand_out(self, events: Sequence[OrderEvent]) -> None:
-        fresh = await self._encoded(events)
+        self._give(events, await self._encoded(events))
+
+    def _give(self, events: Sequence[OrderEvent], fresh: Sequence[Encoded]) -> None:
         for encoded in fresh:
             self._remember(encoded)
             self._ring.append(encoded)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from fillwright.domain.orders import OrderEvent, OrderId
-from fillwright.ports import Ring
+from fillwright.ports import AtOnce, Ring
 
 MAX_NAMED = 1_000
 """Orders that wait to be named to a worker; beyond, it looks at all that is due."""
@@ -24,10 +24,11 @@ class MemorySubscription:
     A reader that has caught up takes a batch of any size; one that has not overflows beyond `capacity` events.
     """
 
-    def __init__(self, bus: MemoryBus, capacity: int) -> None:
+    def __init__(self, bus: MemoryBus, capacity: int, at_once: AtOnce | None) -> None:
         self.overflowed = False
         self._bus = bus
         self._capacity = capacity
+        self._at_once = at_once
         self._batches: deque[Sequence[OrderEvent]] = deque()
         self._size = 0
         self._ended = False
@@ -54,6 +55,8 @@ class MemorySubscription:
 
     def offer(self, events: Sequence[OrderEvent]) -> bool:
         """Take a batch; False where that overflows, and the subscription is over."""
+        if not self._batches and self._at_once is not None and not self._ended and self._at_once(events):
+            return True
         if self._batches and self._size + len(events) > self._capacity:
             self.overflowed = True
             self._end()
@@ -123,11 +126,11 @@ class MemoryBus:
         for subscription in [s for s in self._subscriptions if not s.offer(batch)]:
             self.forget(subscription)
 
-    def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> MemorySubscription:
         """A feed of what is published from now on. Raises ValueError where `capacity` is not positive."""
         if capacity < 1:
             raise ValueError("a subscription needs room for at least one event")
-        subscription = MemorySubscription(self, capacity)
+        subscription = MemorySubscription(self, capacity, at_once)
         if self._closed:
             subscription.close()
         else:

@@ -23,7 +23,7 @@ from fillwright.bus.dispatch import FIELD, MAX_ENTRIES, Dispatch, entries
 from fillwright.bus.memory import MemoryBus, MemorySubscription
 from fillwright.bus.order import InSequence
 from fillwright.domain.orders import OrderEvent, OrderId
-from fillwright.ports import Ring
+from fillwright.ports import AtOnce, Ring
 
 MAX_UNSENT = 2_000
 """Messages that wait for Redis; the oldest are dropped beyond, and found in the store by their readers."""
@@ -130,9 +130,9 @@ class RedisBus:
         self._send(self._news, _encode(events))
         self._deliver(tuple(events))
 
-    def subscribe(self, capacity: int = 10_000) -> MemorySubscription:
+    def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> MemorySubscription:
         """A feed of what is published anywhere from now on. Raises ValueError where `capacity` is not positive."""
-        return self._local.subscribe(capacity)
+        return self._local.subscribe(capacity, at_once)
 
     def resync(self) -> None:
         """Tell every reader that it may have missed something."""

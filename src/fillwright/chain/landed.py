@@ -18,7 +18,7 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from fillwright.chain.messages import Meta, TransactionJson
+from fillwright.chain.messages import Meta, TokenBalance, TransactionJson
 from fillwright.chain.programs import SYSTEM, WSOL, marker_account, token_account
 from fillwright.chain.reverts import explain
 from fillwright.chain.swaps import SwapCall, decode_swap
@@ -137,6 +137,13 @@ def movements(parsed: Parsed, meta: Meta, tips: int) -> tuple[int, int, int]:
     if source == own_wsol:
         return -sol, tokens.get(destination, 0), rent
     return -tokens.get(source, 0), sol, rent
+
+
+def reserves_before(parsed: Parsed, balances: tuple[TokenBalance, ...] | None) -> dict[str, int]:
+    """What every token account beside the wallet's own held before; empty where the node does not tell."""
+    own = {key for swap in parsed.swaps() for key in (swap.source, swap.destination)}
+    held = {parsed.keys[each.account_index]: int(each.ui_token_amount.amount) for each in balances or ()}
+    return {str(key): units for key, units in held.items() if key not in own}
 
 
 def _token_changes(parsed: Parsed, meta: Meta) -> dict[Pubkey, int]:

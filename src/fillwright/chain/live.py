@@ -1,20 +1,22 @@
 """A live chain and its market from one file: endpoints, pools, fees, senders. Opened and closed in order.
 
-In: a TOML file, the mode, a signer's socket. Out: what the engine's ports ask for, open. Must not: start without
-a signer and a policy, or on another cluster than the mode says.
+In: a TOML file, the mode, a signer's socket. Out: what the engine's ports ask for, open; or the market alone, for
+paper fills on it. Must not: start without a signer and a policy, or on another cluster than the mode says.
 """
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from fillwright.chain.discover import discover_mint, discover_pair
-from fillwright.chain.endpoint import EndpointState, RpcEndpoint
+from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_url
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
 from fillwright.chain.fees import FeePolicy
 from fillwright.chain.rpc import Rpc
@@ -22,6 +24,7 @@ from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sende
 from fillwright.chain.signer.client import SocketSigner
 from fillwright.chain.solana import SolanaChain, Tip
 from fillwright.chain.stream import Stream
+from fillwright.chain.warm import RecentBlockhash
 from fillwright.config import Mode
 from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.errors import ConfigError
@@ -43,9 +46,10 @@ class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`endpoints` in order of preference; the first with a WebSocket is streamed from. `witness`: an independent
     provider that must agree before an attempt counts as absent. `bundles`, `relays`: further senders, which want the
-    `tip`. Pools: by address, by pair, or all of a mint."""
+    `tip`. Pools: by address, by pair, or all of a mint. `blockhash_life_s`: how old a blockhash may be that is held
+    ready for the next transaction; 0: asked for at each."""
 
-    endpoints: tuple[RpcEndpoint, ...]
+    endpoints: tuple[RpcEndpoint, ...] = ()
     witness: RpcEndpoint | None = None
     bundles: tuple[RpcEndpoint, ...] = ()
     relays: tuple[RpcEndpoint, ...] = ()
@@ -55,14 +59,33 @@ class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mints: tuple[Mint, ...] = ()
     lookup_tables: tuple[str, ...] = ()
     rpc_timeout_s: float = 5.0
+    blockhash_life_s: float = 2.0
     fees: FeePolicy = FeePolicy()
     feed: FeedSettings = FeedSettings()
     drift: DriftPolicy = DriftPolicy()
     guards: GuardPolicy = GuardPolicy()
 
 
+class LiveMarket:
+    """The market of a real chain, open and followed."""
+
+    def __init__(
+        self, *, feed: LiveMarketFeed, rpc: Rpc, sentinel: DriftSentinel, stream: Stream | None, clock: Clock
+    ) -> None:
+        self.feed, self.rpc, self.sentinel, self.stream, self._clock = feed, rpc, sentinel, stream, clock
+
+    def parts(self) -> list[tuple[str, Callable[[], bool | str]]]:
+        """Each endpoint and the stream by name, and whether it can be used now."""
+        return [*_endpoint_parts("rpc", self.rpc, self._clock), *self._stream_parts()]
+
+    def _stream_parts(self) -> list[tuple[str, Callable[[], bool | str]]]:
+        stream = self.stream
+        return [] if stream is None else [("stream", lambda: stream.is_connected)]
+
+
 class Live:
-    """Everything live, open. `witness` is None where none is configured."""
+    """Everything live, open. `witness` is None where none is configured. `parts`: by name, whether what the engine
+    leans on answers."""
 
     def __init__(
         self,
@@ -73,20 +96,42 @@ class Live:
         signer: SocketSigner,
         sentinel: DriftSentinel,
         rpc: Rpc,
+        parts: tuple[tuple[str, Callable[[], bool | str]], ...] = (),
     ) -> None:
         self.chain, self.witness, self.feed = chain, witness, feed
         self.signer, self.sentinel, self.rpc = signer, sentinel, rpc
+        self.parts = parts
 
 
-def read_live(path: Path) -> LiveConfig:
-    """Raises ConfigError: missing, malformed, contradictory. What it says never includes an address of an endpoint."""
+def read_live(path: Path, rpc_url: str = "") -> LiveConfig:
+    """The file's configuration; `rpc_url` is the endpoint of one that names none. Raises ConfigError: missing,
+    malformed, contradictory. What it says never includes an address of an endpoint."""
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigError(f"{path} is too large")
         config = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=LiveConfig)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    if rpc_url and not config.endpoints:
+        config = replace(config, endpoints=(_endpoint(rpc_url),))
     return check_live(config)
+
+
+def market_at(url: str, pools: Sequence[str], pairs: Sequence[tuple[Mint, Mint]]) -> LiveConfig:
+    """The configuration of a market that is only looked at, through one endpoint. Raises ConfigError."""
+    named = tuple(Pair(a, b) for a, b in pairs)
+    return check_live(LiveConfig(endpoints=(_endpoint(url),), pools=tuple(map(Address, pools)), pairs=named))
+
+
+def _endpoint(url: str) -> RpcEndpoint:
+    """Raises ConfigError, which does not repeat the URL."""
+    try:
+        found = endpoint_from_url(url)
+    except ValueError:
+        raise ConfigError("the RPC URL is not one") from None
+    if not found.url.startswith(("http://", "https://")) or not found.name:
+        raise ConfigError("the RPC URL is not one that begins with http:// or https://")
+    return found
 
 
 def check_live(config: LiveConfig) -> LiveConfig:
@@ -114,8 +159,53 @@ async def open_live(
         signer = SocketSigner(signer_socket)
         opened.push_async_callback(signer.close)
         await signer.open(mode)
+        market = await opened.enter_async_context(open_market(config, clock=clock, tokens=tokens, mode=mode))
+        rpc, feed, stream, sentinel = market.rpc, market.feed, market.stream, market.sentinel
+        senders = Senders(await _senders(opened, config, rpc, clock))
+        opened.push_async_callback(senders.close)
+        blockhashes = RecentBlockhash(rpc, clock, config.blockhash_life_s)
+        if config.blockhash_life_s:
+            keeping = asyncio.create_task(blockhashes.keep(), name="blockhashes")
+            opened.push_async_callback(_end, keeping)
+        chain = SolanaChain(
+            rpc=rpc,
+            senders=senders,
+            clock=clock,
+            wallet=signer.wallet,
+            market=feed.current,
+            stream=stream,
+            fees=config.fees,
+            tip=config.tip,
+            lookup_tables=config.lookup_tables,
+            sentinel=sentinel,
+            reread=feed.reread,
+            guards=config.guards,
+            blockhashes=blockhashes,
+        )
+        opened.push_async_callback(chain.close)
+        parts = [("signer", lambda: signer.state), *market.parts()]
+        witness = None
+        if config.witness is not None:
+            other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
+            await _check_cluster(other, mode)
+            witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
+            parts += _endpoint_parts("witness", other, clock)
+        watching = asyncio.create_task(signer.watch(clock), name="signer-watch")
+        opened.push_async_callback(_end, watching)
+        yield Live(
+            chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc, parts=tuple(parts)
+        )
+
+
+@asynccontextmanager
+async def open_market(
+    config: LiveConfig, *, clock: Clock, tokens: TokenList, mode: Mode | None = None
+) -> AsyncIterator[LiveMarket]:
+    """The market alone; `mode` None: of whichever cluster the endpoints are. Raises ConfigError, ChainError."""
+    async with AsyncExitStack() as opened:
         rpc = await _open_rpc(opened, config.endpoints, clock, config.rpc_timeout_s)
-        await _check_cluster(rpc, mode)
+        if mode is not None:
+            await _check_cluster(rpc, mode)
         stream = await _open_stream(opened, config, clock)
         sentinel = DriftSentinel(config.drift)
         feed = LiveMarketFeed(
@@ -130,28 +220,19 @@ async def open_live(
         )
         await feed.open()
         opened.push_async_callback(feed.close)
-        senders = Senders(await _senders(opened, config, rpc, clock))
-        opened.push_async_callback(senders.close)
-        chain = SolanaChain(
-            rpc=rpc,
-            senders=senders,
-            clock=clock,
-            wallet=signer.wallet,
-            market=feed.current,
-            stream=stream,
-            fees=config.fees,
-            tip=config.tip,
-            lookup_tables=config.lookup_tables,
-            sentinel=sentinel,
-            reread=feed.reread,
-            guards=config.guards,
-        )
-        witness = None
-        if config.witness is not None:
-            other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
-            await _check_cluster(other, mode)
-            witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
-        yield Live(chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc)
+        yield LiveMarket(feed=feed, rpc=rpc, sentinel=sentinel, stream=stream, clock=clock)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _endpoint_parts(kind: str, rpc: Rpc, clock: Clock) -> list[tuple[str, Callable[[], bool | str]]]:
+    return [
+        (f"{kind} {state.name}", lambda state=state: state.is_open(clock.monotonic_s()))  # type: ignore[misc]
+        for state in rpc.endpoints
+    ]
 
 
 async def _open_rpc(opened: AsyncExitStack, endpoints: tuple[RpcEndpoint, ...], clock: Clock, timeout_s: float) -> Rpc:

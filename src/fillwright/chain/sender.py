@@ -19,7 +19,7 @@ from fillwright.domain.errors import AlreadyProcessed, ChainError
 MAX_PENDING_SENDS = 1_024
 """Sends still under way after a first one was accepted; beyond it the slow ones are given up."""
 _TO_NODE = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
-_TO_RELAY = {"encoding": "base64", "skipPreflight": True}
+_TO_RELAY = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
 
 JITO_TIP_ACCOUNTS = (
     "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
@@ -112,6 +112,7 @@ class Senders:
     def _keep(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in tasks:
             if task.done():
+                self._forget(task)
                 continue
             if len(self._pending) >= MAX_PENDING_SENDS:
                 task.cancel()

@@ -14,7 +14,7 @@ from solders.errors import BincodeError
 from solders.message import from_bytes_versioned
 from solders.pubkey import Pubkey
 
-from fillwright.chain.landed import Parsed, movements, parse
+from fillwright.chain.landed import Parsed, movements, parse, reserves_before
 from fillwright.chain.lookup import LookupTables
 from fillwright.chain.messages import AccountJson, InContext, Meta, SimulationJson, TokenBalance, UiAmount
 from fillwright.chain.programs import TOKEN, TOKEN_2022
@@ -28,7 +28,8 @@ _BASE_FEE_LAMPORTS = 5_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """`revert` "" for success. Amounts are the wallet's, as `landed.movements` tells them."""
+    """`revert` "" for success. Amounts are the wallet's, as `landed.movements` tells them. `reserves`: what the other
+    token accounts held before, by address; empty where the node does not tell."""
 
     revert: str
     detail: str
@@ -36,6 +37,7 @@ class Outcome(msgspec.Struct, frozen=True):
     amount_out: int
     units: int
     slot: int
+    reserves: dict[str, int] = {}
 
 
 class Simulator:
@@ -63,7 +65,8 @@ class Simulator:
             return Outcome(revert, detail, 0, 0, units, answer.context.slot)
         meta = _meta(result) or await self._meta_from_accounts(parsed, own, result)
         amount_in, amount_out, _ = movements(parsed, meta, parsed.tips_lamports())
-        return Outcome("", "", amount_in, amount_out, units, answer.context.slot)
+        reserves = reserves_before(parsed, result.pre_token_balances)
+        return Outcome("", "", amount_in, amount_out, units, answer.context.slot, reserves)
 
     async def _looked_up(self, message: bytes) -> list[str]:
         """The message's looked-up addresses, writable ones first. Raises ChainError."""

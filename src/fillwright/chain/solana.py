@@ -6,14 +6,12 @@ ChainError. Must not: decide an order's fate, hold a key, or send anything that 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from solders.pubkey import Pubkey
 
-from fillwright import observe
 from fillwright.chain import programs
 from fillwright.chain.endpoint import EndpointState
 from fillwright.chain.fees import FeePolicy, unit_price
@@ -21,23 +19,23 @@ from fillwright.chain.landed import read_landed
 from fillwright.chain.lookup import LookupTables
 from fillwright.chain.messages import (
     AccountJson,
-    BlockhashJson,
     EpochInfo,
-    FeeSample,
     HistoryEntry,
     InContext,
     StatusJson,
     TransactionJson,
 )
+from fillwright.chain.news import SignatureNews
+from fillwright.chain.realised import Realised, Reread
 from fillwright.chain.reverts import explain
 from fillwright.chain.rpc import NODE_BEHIND, Rpc
 from fillwright.chain.sender import Senders
 from fillwright.chain.simulate import Simulator
 from fillwright.chain.stream import Stream
 from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
-from fillwright.domain.accounts import Address, Mint
-from fillwright.domain.amounts import SwapMode
-from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
+from fillwright.chain.warm import RecentBlockhash, RecentFees
+from fillwright.domain.accounts import Mint
+from fillwright.domain.errors import BlockhashNotFound, ChainError, SimulationFailed
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
@@ -49,9 +47,8 @@ from fillwright.domain.transactions import (
 )
 from fillwright.market.drift import DriftSentinel
 from fillwright.market.guards import GuardPolicy, judge_price
-from fillwright.market.snapshot import Snapshot, venue_for
+from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Clock
-from fillwright.venues.venue import Pool, Swap
 
 MAX_BUILT = 4_096
 """Messages whose plan is remembered between build and simulate."""
@@ -59,13 +56,10 @@ MAX_UNITS_KNOWN = 4_096
 MAX_MINTS = 100_000
 MAX_HISTORY_PAGES = 50
 HISTORY_PAGE = 1_000
-FEE_SAMPLE_LIFE_S = 10.0
 _MARGIN_PERCENT = 130
 """Compute units asked for, against those that the simulation used: the price may move meanwhile."""
 
 Market = Callable[[], Snapshot]
-Reread = Callable[[Address], Awaitable[Pool | None]]
-"""A pool as the chain has it at this moment. Raises ChainError."""
 _UnitsKey = tuple[tuple[str, str], ...]
 
 
@@ -94,35 +88,37 @@ class SolanaChain:
         sentinel: DriftSentinel | None = None,
         reread: Reread | None = None,
         guards: GuardPolicy | None = None,
+        blockhashes: RecentBlockhash | None = None,
     ) -> None:
         self._rpc = rpc
         self._senders = senders
         self._clock = clock
         self._wallet = Pubkey.from_string(wallet)
         self._market = market
-        self._stream = stream
+        self._news = SignatureNews(stream, clock)
         self._fees = fees or FeePolicy()
         self._tip = tip
         self._tables = LookupTables(rpc)
         self._table_keys = [Pubkey.from_string(key) for key in lookup_tables]
-        self._sentinel = sentinel
-        self._reread = reread
+        self._realised = Realised(sentinel, market, reread)
         self._guards = guards
         self._simulator = Simulator(rpc, self._tables)
         self._token_programs: dict[Mint, Pubkey] = {}
         self._marker_rent: int | None = None
         self._built: OrderedDict[bytes, tuple[SwapPlan, _UnitsKey]] = OrderedDict()
         self._units: OrderedDict[_UnitsKey, int] = OrderedDict()
-        self._fee_samples: tuple[float, tuple[int, ...]] = (-FEE_SAMPLE_LIFE_S, ())
+        self._fee_samples = RecentFees(rpc, clock)
+        self._blockhashes = blockhashes or RecentBlockhash(rpc, clock)
         self._told_height = 0
         self._told_slot = 0
 
+    async def close(self) -> None:
+        """End what it asks for ahead of time."""
+        await self._fee_samples.close()
+
     async def latest_blockhash(self) -> Blockhash:
-        """At `confirmed`: a newer one can be forked out together with what it was asked for."""
-        answer = await self._rpc.call(
-            "getLatestBlockhash", [{"commitment": Commitment.CONFIRMED}], InContext[BlockhashJson]
-        )
-        return Blockhash(answer.value.blockhash, answer.value.last_valid_block_height)
+        """As recent as `blockhashes` keeps them."""
+        return await self._blockhashes.get()
 
     async def block_height(self, commitment: Commitment) -> int:
         return (await self._epoch_info(commitment)).block_height
@@ -159,14 +155,18 @@ class SolanaChain:
     async def simulate(self, message: bytes) -> Simulation:
         """As the port says; also raises SimulationFailed where the wallet's balances would not change as the
         plan behind the message allows."""
-        outcome = await self._simulator.run(message)
+        try:
+            outcome = await self._simulator.run(message)
+        except BlockhashNotFound:
+            self._blockhashes.forget()
+            raise
         if outcome.revert:
             raise SimulationFailed(outcome.detail, reason=outcome.revert)
         known = self._built.pop(message, None)
         if known is not None:
             plan, key = known
             self._learn_units(key, outcome.units)
-            await self._compare(plan, outcome.amount_in, outcome.amount_out)
+            await self._realised.simulated(message, plan, outcome)
             _check_against(plan, outcome.amount_in, outcome.amount_out)
         return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
 
@@ -179,37 +179,6 @@ class SolanaChain:
             why = "" if pool is None else judge_price(snapshot, pool, leg.input_mint, self._guards)
             if why:
                 raise SimulationFailed(f"pool {leg.pool}: {why}", reason=RevertReason.POOL_REFUSED)
-
-    async def _compare(self, plan: SwapPlan, amount_in: int, amount_out: int) -> None:
-        """Tell the sentinel, where one pool alone explains the outcome. A difference counts only when the pool, read
-        again after the simulation, is still the one that was quoted: nobody has traded in between."""
-        if self._sentinel is None or len(plan.legs) != 1:
-            return
-        leg, snapshot = plan.legs[0], self._market()
-        pool = snapshot.pools.get(leg.pool)
-        if pool is None:
-            return
-        exact_in = plan.mode is SwapMode.EXACT_IN
-        swap = Swap(leg.input_mint, plan.mode, leg.amount_in if exact_in else leg.amount_out)
-        try:
-            quote = venue_for(pool).quote(pool, swap, snapshot.clock)
-        except QuoteRefused:
-            return
-        predicted, planned = (quote.amount_out, plan.amount_out) if exact_in else (quote.amount_in, plan.amount_in)
-        if predicted != planned:
-            return  # somebody has traded in between
-        actual = amount_out if exact_in else amount_in
-        if actual != predicted and not await self._is_unchanged(pool):
-            return
-        drift = self._sentinel.observe(leg.pool, predicted=predicted, actual=actual, source="a simulation")
-        if drift is not None:
-            observe.pool_quarantined(drift.pool, drift.detail)
-
-    async def _is_unchanged(self, pool: Pool) -> bool:
-        try:
-            return self._reread is not None and await self._reread(pool.address) == pool
-        except ChainError:
-            return False
 
     async def send(self, raw: bytes) -> None:
         await self._senders.send(raw)
@@ -242,7 +211,9 @@ class SolanaChain:
                 problem = error
                 continue
             if answer is not None:
-                return read_landed(signature, answer)
+                landed = read_landed(signature, answer)
+                self._realised.landed(answer, landed)
+                return landed
         if problem is not None:
             raise problem
         return None
@@ -277,25 +248,7 @@ class SolanaChain:
         raise ChainError("the wallet's history is too long to search", code="history_too_long")
 
     async def wait_for_news(self, signature: str, timeout_s: float) -> None:
-        stream = self._stream
-        if stream is None or not stream.is_connected:
-            await self._clock.sleep(timeout_s)
-            return
-        news = asyncio.Event()
-        subscriptions = [
-            stream.subscribe("signatureSubscribe", [signature, {"commitment": commitment}], lambda _: news.set())
-            for commitment in (Commitment.CONFIRMED, Commitment.FINALIZED)
-        ]
-        timer = asyncio.create_task(self._clock.sleep(timeout_s))
-        waiter = asyncio.create_task(news.wait())
-        try:
-            await asyncio.wait((timer, waiter), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (timer, waiter):
-                task.cancel()
-            for subscription in subscriptions:
-                subscription.close()
-            await asyncio.gather(timer, waiter, return_exceptions=True)
+        await self._news.wait(signature, timeout_s)
 
     async def _epoch_info(self, commitment: Commitment) -> EpochInfo:
         info, state = await self._rpc.ask("getEpochInfo", [{"commitment": commitment}], EpochInfo)
@@ -310,7 +263,9 @@ class SolanaChain:
         self._told_slot = max(self._told_slot, info.absolute_slot)
 
     async def _payment(self, plan: SwapPlan, unit_limit: int) -> Payment:
-        price = unit_price(await self._recent_fees(plan), plan.attempt, unit_limit, self._fees)
+        price = unit_price(
+            await self._fee_samples.of([str(leg.pool) for leg in plan.legs]), plan.attempt, unit_limit, self._fees
+        )
         tip = self._tip
         account = None
         if tip is not None and tip.accounts:
@@ -323,20 +278,6 @@ class SolanaChain:
         if self._marker_rent is None:
             self._marker_rent = await self._rpc.call("getMinimumBalanceForRentExemption", [0], int)
         return self._marker_rent
-
-    async def _recent_fees(self, plan: SwapPlan) -> tuple[int, ...]:
-        """What was paid lately for the plan's pools; kept for FEE_SAMPLE_LIFE_S. None known: none."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._fee_samples[0] < FEE_SAMPLE_LIFE_S:
-            return self._fee_samples[1]
-        try:
-            pools = [str(leg.pool) for leg in plan.legs]
-            samples = await self._rpc.call("getRecentPrioritizationFees", [pools], list[FeeSample])
-        except ChainError:
-            # A bid without samples is the policy's minimum: better than no transaction.
-            return self._fee_samples[1]
-        self._fee_samples = (now_s, tuple(sample.prioritization_fee for sample in samples))
-        return self._fee_samples[1]
 
     async def _programs_of(self, plan: SwapPlan) -> dict[Mint, Pubkey]:
         """The token program of each mint: it never changes, so each is asked for once."""

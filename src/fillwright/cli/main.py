@@ -78,6 +78,16 @@ def serve(
         Path | None, typer.Option(help="Folder of account dumps to trade on, instead of the market.")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the store and the paper chain live.")] = None,
+    mode: Annotated[
+        Literal["paper", "devnet", "mainnet"] | None, typer.Option(help="Where orders are executed.")
+    ] = None,
+    live: Annotated[Path | None, typer.Option(help="Endpoints and pools of a real chain: a TOML file.")] = None,
+    signer: Annotated[Path | None, typer.Option(help="Socket of the signer, for devnet and mainnet.")] = None,
+    rpc: Annotated[
+        str | None, typer.Option(help="In paper mode: follow the real pools at this node, with simulated fills.")
+    ] = None,
+    pool: Annotated[list[str] | None, typer.Option(help="With --rpc: a pool to follow; repeat.")] = None,
+    pair: Annotated[list[str] | None, typer.Option(help="With --rpc: all pools of a pair, such as SOL/USDC.")] = None,
     log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What to log.")] = "info",
     json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")] = False,
 ) -> None:
@@ -85,7 +95,11 @@ def serve(
     from fillwright import app as composition
     from fillwright import observe
 
-    given = {"host": host, "port": port, "snapshot": snapshot, "data_dir": data_dir}
+    given = {
+        "host": host, "port": port, "snapshot": snapshot, "data_dir": data_dir, "mode": mode, "live_config": live,
+        "signer_socket": signer, "paper_rpc_url": rpc, "paper_pools": pool and tuple(pool),
+        "paper_pairs": pair and tuple(pair),
+    }  # fmt: skip
     observe.configure_logging(log_level, json=json_logs)
     settings = composition.load_settings({key: value for key, value in given.items() if value is not None})
     composition.run(settings, announce=_announce)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,11 @@ from fillwright.cli.output import console
 
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 JsonLogs = Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")]
+ModeName = Annotated[
+    Literal["paper", "devnet", "mainnet"] | None, typer.Option("--mode", help="Where orders are executed.")
+]
+LiveFile = Annotated[Path | None, typer.Option(help="Endpoints and pools of a real chain: a TOML file.")]
+SignerSocket = Annotated[Path | None, typer.Option(help="Socket of the signer, for devnet and mainnet.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where the paper chain lives.")]
 
 
@@ -18,26 +23,42 @@ def api(
     host: Annotated[str | None, typer.Option(help="Address to bind; other than loopback needs API keys.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.")] = None,
     data_dir: DataDir = None,
+    mode: ModeName = None,
+    live: LiveFile = None,
+    signer: SignerSocket = None,
     log_level: LogLevel = "info",
     json_logs: JsonLogs = False,
 ) -> None:
     """Run one API process: it accepts orders and streams events; workers move the orders."""
     from fillwright import app, scaleout
 
-    settings = _settings(log_level, json_logs, host=host, port=port, data_dir=data_dir)
+    settings = _settings(
+        log_level, json_logs, host=host, port=port, data_dir=data_dir, mode=mode, live_config=live, signer_socket=signer
+    )
     app.run_until_stopped(scaleout.serving_api(settings), lambda url: _say(f"listening on {url}"))
 
 
 def worker(
     concurrency: Annotated[int | None, typer.Option(help="Orders to move at the same time.")] = None,
     data_dir: DataDir = None,
+    mode: ModeName = None,
+    live: LiveFile = None,
+    signer: SignerSocket = None,
     log_level: LogLevel = "info",
     json_logs: JsonLogs = False,
 ) -> None:
     """Run one worker process: it leases due orders and executes them. Start as many as you like."""
     from fillwright import app, scaleout
 
-    settings = _settings(log_level, json_logs, concurrency=concurrency, data_dir=data_dir)
+    settings = _settings(
+        log_level,
+        json_logs,
+        concurrency=concurrency,
+        data_dir=data_dir,
+        mode=mode,
+        live_config=live,
+        signer_socket=signer,
+    )
     app.run_until_stopped(scaleout.working(settings), lambda name: _say(f"working as {name}"))
 
 

@@ -18,10 +18,22 @@ DEFAULT_KEYSTORE = DEFAULT_DIR / "keystore.json"
 
 
 def _ask_twice() -> str:
+    """As `_ask`; from the keyboard twice."""
+    from fillwright.chain.signer.secret import take_passphrase
+
+    given = take_passphrase()
+    if given is not None:
+        return given
     return str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=True))
 
 
 def _ask() -> str:
+    """The passphrase from where the environment says, else from the keyboard. Raises ConfigError."""
+    from fillwright.chain.signer.secret import take_passphrase
+
+    given = take_passphrase()
+    if given is not None:
+        return given
     return str(typer.prompt("passphrase", hide_input=True))
 
 

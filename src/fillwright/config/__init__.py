@@ -47,6 +47,10 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(BaseSettings):
     """Fields end in their unit. `paper_*` shape the simulated chain and market only.
 
+    `live_config`: the file with endpoints, pools, fees and guards of a real chain. `signer_socket`: where the signer
+    listens. `marker_sweep_s`: how often markers' rent is given back on a real chain; 0: never.
+    `paper_rpc_url`, `paper_pools`, `paper_pairs`: paper fills on the pools of a real chain.
+
     `metrics_port`: where a worker process shows its metrics, on `host`; 0: nowhere.
     `paper_*_price_low` and `_high`: within which multiples of the reference price a venue's pools stand, and of
     the quote an execution pays: before it lands, somebody else trades the pool to a multiple drawn between them.
@@ -60,6 +64,9 @@ class Settings(BaseSettings):
     environment: Literal["", "development", "production", "test"] = ""
     data_dir: Path = Path("fillwright-data")
     snapshot: Path | None = None
+    live_config: Path | None = None
+    signer_socket: Path = Path("fillwright-signer/signer.sock")
+    marker_sweep_s: float = Field(default=600.0, ge=0)
     database_url: SecretStr | None = None
     database_pool_max: int = Field(default=10, ge=1, le=1_000)
     redis_url: SecretStr | None = None
@@ -98,6 +105,9 @@ class Settings(BaseSettings):
     use_marker: bool = True
 
     paper_address: str = ""
+    paper_rpc_url: SecretStr | None = None
+    paper_pools: Annotated[tuple[str, ...], NoDecode] = ()
+    paper_pairs: Annotated[tuple[str, ...], NoDecode] = ()
     paper_seed: int = 1
     paper_market: bool = True
     paper_slot_ms: int = Field(default=400, ge=1)
@@ -120,18 +130,22 @@ class Settings(BaseSettings):
     paper_execution_price_high: float = Field(default=1.0, gt=0, le=10)
     paper_arbitrage_probability: float = Field(default=0.3, ge=0, le=1)
     paper_volatility: float = Field(default=1.0, ge=0)
+    paper_correlation: float = Field(default=0.5, ge=0, le=1)
+    paper_concentrated: bool = False
     paper_initial_balance: int = Field(default=1_000_000_000, ge=0)
     paper_fee_lamports: int = Field(default=5_000, ge=0)
 
     @model_validator(mode="before")
     @classmethod
     def _decode_lists(cls, values: dict[str, object]) -> dict[str, object]:
-        """`api_keys` is a JSON array, `cors_origins` a comma-separated list."""
-        keys, origins = values.get("api_keys"), values.get("cors_origins")
+        """`api_keys` is a JSON array, the other lists are separated by commas."""
+        keys = values.get("api_keys")
         if isinstance(keys, str):
             values["api_keys"] = msgspec.json.decode(keys, type=tuple[ApiKey, ...]) if keys.strip() else ()
-        if isinstance(origins, str):
-            values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
+        for name in ("cors_origins", "paper_pools", "paper_pairs"):
+            listed = values.get(name)
+            if isinstance(listed, str):
+                values[name] = tuple(part.strip() for part in listed.split(",") if part.strip())
         return values
 
     @property
@@ -167,6 +181,7 @@ def check(settings: Settings) -> Settings:
         )
     if not settings.api_keys and settings.mode is not Mode.PAPER:
         raise ConfigError(f"mode {settings.mode} needs FILLWRIGHT_API_KEYS")
+    _check_chain(settings)
     if settings.paper_execution_delay_min_ms > settings.paper_execution_delay_max_ms:
         raise ConfigError("FILLWRIGHT_PAPER_EXECUTION_DELAY_MIN_MS exceeds …_MAX_MS")
     for name in ("RAYDIUM", "METEORA", "EXECUTION"):
@@ -174,3 +189,20 @@ def check(settings: Settings) -> Settings:
         if low > high:
             raise ConfigError(f"FILLWRIGHT_PAPER_{name}_PRICE_LOW exceeds …_HIGH")
     return settings
+
+
+def _check_chain(settings: Settings) -> None:
+    """Raises ConfigError where the mode and what is to be traded contradict each other."""
+    if settings.mode is not Mode.PAPER:
+        if settings.live_config is None:
+            raise ConfigError(f"mode {settings.mode} needs FILLWRIGHT_LIVE_CONFIG (--live): endpoints and pools")
+        paper = {"snapshot": settings.snapshot, "paper_rpc_url": settings.paper_rpc_url}
+        for name, value in paper.items():
+            if value is not None:
+                raise ConfigError(f"FILLWRIGHT_{name.upper()} is for paper mode, not for {settings.mode}")
+        if settings.mode is Mode.MAINNET and settings.private_key is not None:
+            raise ConfigError("PRIVATE_KEY is refused on mainnet: import the key into the signer and unset it")
+    elif settings.paper_rpc_url is not None and settings.snapshot is not None:
+        raise ConfigError("paper trades on account dumps or on live pools: FILLWRIGHT_SNAPSHOT or …_PAPER_RPC_URL")
+    elif (settings.paper_pools or settings.paper_pairs) and settings.paper_rpc_url is None:
+        raise ConfigError("FILLWRIGHT_PAPER_POOLS and …_PAPER_PAIRS need FILLWRIGHT_PAPER_RPC_URL (--rpc)")

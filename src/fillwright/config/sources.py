@@ -25,6 +25,8 @@ from fillwright.domain.errors import ConfigError
 PREFIX = "FILLWRIGHT_"
 MASK = "****"
 MASKED_FIELDS = frozenset({"private_key", "api_keys"})
+PATH_IS_SECRET = frozenset({"rpc_url", "paper_rpc_url"})
+"""Providers put their keys into the path."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -99,7 +101,9 @@ def shown(field: str, value: object) -> str:
         return MASK
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    return _masked_url(value) if isinstance(value, str) and _ADDRESS.match(value) else str(value)
+    if isinstance(value, str) and _ADDRESS.match(value):
+        return _masked_url(value, path=field not in PATH_IS_SECRET)
+    return str(value)
 
 
 def _variables(environ: Mapping[str, str], dotenv: Path | None) -> tuple[dict[str, str], dict[str, str]]:
@@ -139,6 +143,8 @@ def _refuse_or_warn(settings: Settings, sources: Mapping[str, str], reading: leg
         if settings.mode is Mode.PAPER:
             return [*_told(settings, reading, own), "PRIVATE_KEY is set but not used in paper mode"]
         keypair_bytes(settings.private_key.get_secret_value())
+        warning = "PRIVATE_KEY is set, but the engine holds no key: give it to `fillwright signer run` alone"
+        return [*_told(settings, reading, own), warning]
     return _told(settings, reading, own)
 
 
@@ -154,10 +160,11 @@ def _told(settings: Settings, reading: legacy.Reading, own: set[str]) -> list[st
     return told
 
 
-def _masked_url(url: str) -> str:
-    """Everything but the password and what follows the path."""
+def _masked_url(url: str, *, path: bool) -> str:
+    """Everything but the password, what follows the path and, unless asked for, the path."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     user = parts.username or ""
     login = f"{user}:{MASK}@" if parts.password is not None else f"{user}@" if user else ""
-    return urlunsplit((parts.scheme, login + host, parts.path, MASK if parts.query else "", ""))
+    shown_path = parts.path if path or parts.path in ("", "/") else f"/{MASK}"
+    return urlunsplit((parts.scheme, login + host, shown_path, MASK if parts.query else "", ""))

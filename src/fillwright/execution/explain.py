@@ -18,8 +18,9 @@ from fillwright.domain.orders import Order, OrderSpec, Routed
 from fillwright.domain.routes import Route
 from fillwright.execution.report import Execution, Shortfall, route_dust, route_fees, shortfall
 from fillwright.market.snapshot import Snapshot
+from fillwright.routing.mid import decimals_of, mid_ratio
 from fillwright.routing.replay import replay_with_market
-from fillwright.routing.route import Decision, mid_ratio
+from fillwright.routing.route import Decision
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -67,7 +68,7 @@ def _differences(routed: Routed, decision: Decision) -> tuple[str, ...]:
 
 
 def _shortfall(order: Order, decision: Decision, snapshot: Snapshot, mid: Fraction | None) -> Shortfall | None:
-    """None where the pair had no price of its own at acceptance or at the decision."""
+    """None where the pair had no price at acceptance or at the decision."""
     spec, fill, route = order.spec, order.fill, decision.route
     arrival = _arrival(order, snapshot)
     if arrival is None or mid is None or not mid or fill is None or route is None or not fill.amount_in:
@@ -95,11 +96,10 @@ def _shortfall(order: Order, decision: Decision, snapshot: Snapshot, mid: Fracti
 
 def _arrival(order: Order, snapshot: Snapshot) -> Fraction | None:
     """The arrival price in base units; its record is in whole tokens."""
-    pools = snapshot.of_pair(order.spec.input_mint, order.spec.output_mint)
-    if order.arrival_price is None or not pools:
+    source = decimals_of(order.spec.input_mint, snapshot)
+    target = decimals_of(order.spec.output_mint, snapshot)
+    if order.arrival_price is None or source is None or target is None:
         return None
-    decimals = dict(zip(pools[0].mints, pools[0].decimals, strict=True))
-    source, target = decimals[order.spec.input_mint], decimals[order.spec.output_mint]
     return Fraction(order.arrival_price) * Fraction(10**target, 10**source) or None
 
 

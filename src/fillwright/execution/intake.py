@@ -17,7 +17,8 @@ from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.largest import decide_order
-from fillwright.routing.route import Decision, Router, mid_price
+from fillwright.routing.mid import mid_price
+from fillwright.routing.route import Decision, Router
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 

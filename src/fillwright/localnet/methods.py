@@ -65,7 +65,6 @@ class Methods:
             "getTokenAccountBalance": self._token_balance,
             "getRecentPrioritizationFees": lambda _: [{"slot": chain.slot, "prioritizationFee": 0}],
             "sendTransaction": self._send,
-            "sendBundle": self._send_bundle,
             "simulateTransaction": self._simulate,
             "getSignatureStatuses": self._statuses,
             "getTransaction": self._transaction,
@@ -174,12 +173,6 @@ class Methods:
             )
         if str(transaction.signatures[0]) in self._chain.ledger:
             raise RpcFault(PREFLIGHT, "This transaction has already been processed", {"err": "AlreadyProcessed"})
-
-    def _send_bundle(self, params: list[Any]) -> str:
-        encoding = _options(params, 1).get("encoding", "base58")
-        for each in params[0]:
-            self._take(_decode(each, encoding))
-        return "0" * 64
 
     def _take(self, raw: bytes) -> str:
         try:

@@ -16,8 +16,12 @@ from fillwright.localnet.chain import Landed, LocalChain
 from fillwright.localnet.faults import Fault
 from fillwright.localnet.methods import LostReply, Methods, RpcFault
 from fillwright.localnet.render import account_json
+from fillwright.localnet.tips import block_engine, relay
 
 LOOPBACK = "127.0.0.1"
+BUNDLE_PATH = "/api/v1/bundles"
+RELAY_PATH = "/fast"
+"""Where the stand-ins of a block engine and of a relay answer."""
 MAX_BODY_BYTES = 1024 * 1024
 MAX_SOCKETS = 256
 MAX_OUTBOX = 10_000
@@ -69,7 +73,8 @@ class LocalNode:
         """Listen on `port` (0: any free one) of 127.0.0.1."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/", self._http)
-        app.router.add_post("/api/v1/bundles", self._http)
+        app.router.add_post(BUNDLE_PATH, self._http)
+        app.router.add_post(RELAY_PATH, self._http)
         app.router.add_get("/", self._websocket)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -119,19 +124,27 @@ class LocalNode:
             return _json({"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}})
         try:
             if isinstance(body, list):
-                return _json([self._answer(each) for each in body])
-            return _json(self._answer(body))
+                return _json([self._answer(each, request.path) for each in body])
+            return _json(self._answer(body, request.path))
         except LostReply:
             return web.Response(status=502, text="bad gateway")
 
-    def _answer(self, body: Any) -> dict[str, Any]:
+    def _answer(self, body: Any, path: str) -> dict[str, Any]:
         if not isinstance(body, dict) or not isinstance(body.get("method"), str):
             return {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "Invalid request"}}
         head = {"jsonrpc": "2.0", "id": body.get("id")}
         try:
-            return {**head, "result": self._methods.call(body["method"], body.get("params") or [])}
+            return {**head, "result": self._call(path, body["method"], body.get("params") or [])}
         except RpcFault as fault:
             return {**head, "error": {"code": fault.code, "message": fault.message, "data": fault.data}}
+
+    def _call(self, path: str, method: str, params: list[Any]) -> Any:
+        """Raises RpcFault, LostReply."""
+        if path == BUNDLE_PATH:
+            return block_engine(self.chain, method, params)
+        if path == RELAY_PATH:
+            return relay(self.chain, method, params)
+        return self._methods.call(method, params)
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         response = web.WebSocketResponse(heartbeat=30.0, max_msg_size=MAX_BODY_BYTES, compress=False)

@@ -1,7 +1,8 @@
 """The default simulated market: which tokens, which pairs, and the pools that they start with.
 
 In: the genesis and the settings. Out: real pool values of Raydium CPMM and Meteora DAMM v2, one of each per pair,
-at seeded prices. Must not: move them (that is the market's).
+and, where the settings want them, of Raydium CLMM and Meteora DLMM, at seeded prices. Must not: move them (that is
+the market's).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fillwright.config import Settings
 from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.tokens import MAINNET_TOKENS, Token
+from fillwright.paper.generator import Coin, pool_of_pair
 from fillwright.paper.market import MarketTerms
 from fillwright.paper.prices import ReferencePrice
 from fillwright.paper.streams import draw
@@ -57,6 +59,11 @@ TOKENS = {
     "BTC": _TokenTerms(100_000.0, 0.6),
 }
 
+COMMON = "market"
+"""The key of the factor that all prices have in common."""
+CLMM, DLMM = "raydium_clmm", "meteora_dlmm"
+_SPREAD = 0.0125
+"""Standard deviation of the concentrated pools' first prices: half of the edge that others trade them back to."""
 _CPMM_RATE_OF_BPS = 100
 _DAMM_NUMERATOR_OF_BPS = 100_000
 _CPMM_PROTOCOL_SHARE = 120_000
@@ -88,15 +95,21 @@ def _price_bands(settings: Settings) -> dict[str, tuple[float, float]]:
     }
 
 
-def reference_prices(genesis: Genesis, volatility: float) -> dict[Mint, ReferencePrice]:
-    """Every default token's price in dollars. `volatility` is annual."""
+def reference_prices(genesis: Genesis, volatility: float, correlation: float = 0.5) -> dict[Mint, ReferencePrice]:
+    """Every default token's price in dollars. `volatility` is annual, of the common factor and a token's own movement
+    together; `correlation` (0 to 1) is that of the logarithms of any two tokens that move."""
+    common = ReferencePrice(
+        seed=genesis.seed, token=COMMON, base_price=1.0, volatility=volatility, slot_ms=genesis.slot_ms
+    )
     return {
         _BY_SYMBOL[symbol].mint: ReferencePrice(
             seed=genesis.seed,
             token=_BY_SYMBOL[symbol].mint,
             base_price=terms.dollars,
-            volatility=volatility * terms.volatility,
+            volatility=volatility * terms.volatility * sqrt(1.0 - correlation),
             slot_ms=genesis.slot_ms,
+            common=common if volatility else None,
+            loading=terms.volatility * sqrt(correlation),
         )
         for symbol, terms in TOKENS.items()
     }
@@ -122,7 +135,21 @@ def default_pools(genesis: Genesis, settings: Settings, prices: Mapping[Mint, Re
                 pools.append(cpmm_pool(address, tokens, holds, settings.paper_raydium_fee_bps))
             else:
                 pools.append(damm_v2_pool(address, tokens, holds, settings.paper_meteora_fee_bps))
+        if settings.paper_concentrated:
+            pools += _concentrated(genesis, settings, tokens, dollars)
     return tuple(pools)
+
+
+def _concentrated(
+    genesis: Genesis, settings: Settings, tokens: tuple[Token, Token], dollars: tuple[float, float]
+) -> list[Pool]:
+    """A Raydium CLMM and a Meteora DLMM pool of the pair, as deep as its other pools."""
+    coins = (Coin(tokens[0].mint, tokens[0].decimals, dollars[0]), Coin(tokens[1].mint, tokens[1].decimals, dollars[1]))
+    key = f"{tokens[0].symbol}/{tokens[1].symbol}"
+    return [
+        pool_of_pair(genesis.seed, f"{key}/{venue}", coins, dollars=float(depth), venue=venue, noise=_SPREAD)
+        for venue, depth in ((CLMM, settings.paper_raydium_liquidity), (DLMM, settings.paper_meteora_liquidity))
+    ]
 
 
 def cpmm_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, int], fee_bps: int) -> CpmmPool:

@@ -109,7 +109,7 @@ def made_pool(seed: int, at: int, held: tuple[Coin, ...]) -> Pool:
 
 
 def pool_of_pair(
-    seed: int, at: int, pair: tuple[Coin, Coin], *, dollars: float, venue: str = "", noise: float = 0.002
+    seed: int, at: int | str, pair: tuple[Coin, Coin], *, dollars: float, venue: str = "", noise: float = 0.002
 ) -> Pool:
     """A pool of `pair` with about `dollars` on each side; `noise` is its price's standard deviation (of 1)."""
     draw = Random(f"{seed}/terms/{at}")

@@ -85,6 +85,10 @@ class SimulatedMarket:
                 changed[address] = after
         return changed
 
+    def clock(self, own: ChainClock) -> ChainClock:
+        """As `paper.state.Evolution` says: these pools know no other."""
+        return own
+
 
 class _Traders:
     """Everyone who trades one pool of their own accord."""

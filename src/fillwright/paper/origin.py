@@ -66,9 +66,13 @@ class Origin:
             await writer.submit(partial(ledger.write_genesis, genesis=genesis))
         else:
             genesis, seen_ms = stored
-            _check(genesis, settings, name)
+            check_genesis(genesis, settings, name)
         pools = reader.pools()
-        prices = {} if self._loaded is not None else reference_prices(genesis, settings.paper_volatility)
+        prices = (
+            {}
+            if self._loaded is not None
+            else reference_prices(genesis, settings.paper_volatility, settings.paper_correlation)
+        )
         missing = [pool for pool in self._first_pools(genesis, settings, prices) if pool.address not in pools]
         if missing:
             slot = genesis.first.slot if stored is None else genesis.slot_at(max(clock.now_ms(), seen_ms))
@@ -79,7 +83,7 @@ class Origin:
             genesis=genesis,
             pools=pools,
             evolution=self._evolution(genesis, settings, pools, prices),
-            initial_units=self._initial_units(settings, pools),
+            initial_units=initial_units(settings, self._tokens, _decimals(pools)),
             seen_ms=seen_ms,
             reopened=stored is not None,
         )
@@ -106,20 +110,21 @@ class Origin:
             prices=prices,
         )
 
-    def _initial_units(self, settings: Settings, pools: Mapping[Address, tuple[int, Pool]]) -> Callable[[Mint], int]:
-        decimals = {mint: of for _, pool in pools.values() for mint, of in zip(pool.mints, pool.decimals, strict=True)}
 
-        def initial_units(mint: Mint) -> int:
-            """What an owner who was never seen with `mint` is given, at most a u64."""
-            token = self._tokens.get(mint)
-            known = decimals.get(mint, token.decimals if token is not None else _DEFAULT_DECIMALS)
-            units: int = settings.paper_initial_balance * 10**known
-            return min(units, U64_MAX)
+def initial_units(settings: Settings, tokens: TokenList, decimals: Mapping[Mint, int]) -> Callable[[Mint], int]:
+    """What an owner who was never seen with a mint is given, at most a u64; `decimals` beat the list's."""
 
-        return initial_units
+    def units_of(mint: Mint) -> int:
+        token = tokens.get(mint)
+        known = decimals.get(mint, token.decimals if token is not None else _DEFAULT_DECIMALS)
+        units: int = settings.paper_initial_balance * 10**known
+        return min(units, U64_MAX)
+
+    return units_of
 
 
-def _check(genesis: Genesis, settings: Settings, name: str) -> None:
+def check_genesis(genesis: Genesis, settings: Settings, name: str) -> None:
+    """Raises ConfigError where the ledger's world is not the one that is asked for."""
     wanted = {"seed": settings.paper_seed, "slot length in ms": settings.paper_slot_ms, "origin": name}
     found = {"seed": genesis.seed, "slot length in ms": genesis.slot_ms, "origin": genesis.origin}
     wrong = [f"{what} {found[what]} (asked for: {wanted[what]})" for what in wanted if wanted[what] != found[what]]
@@ -128,3 +133,7 @@ def _check(genesis: Genesis, settings: Settings, name: str) -> None:
             f"{settings.ledger_path} holds a paper world with {', '.join(wrong)}: "
             "choose another FILLWRIGHT_DATA_DIR for a new world"
         )
+
+
+def _decimals(pools: Mapping[Address, tuple[int, Pool]]) -> dict[Mint, int]:
+    return {mint: of for _, pool in pools.values() for mint, of in zip(pool.mints, pool.decimals, strict=True)}

@@ -9,16 +9,18 @@ Time is cut into blocks of steps, and blocks into eras. Block by block
 
 with the first x of an era taken from the eras before it that still count (a per block is close to 1, so that a
 token stays within reach of its base price). Inside a block the path is a Brownian bridge between the two ends.
+Beside its own x a token has its part of one that all tokens have in common.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import accumulate
 from math import exp, log, sqrt
 
 import msgspec
 
-from fillwright.paper.streams import stream
+from fillwright.paper.streams import normals, stream
 
 BLOCK_STEPS = 256
 ERA_BLOCKS = 1_024
@@ -44,21 +46,36 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 class ReferencePrice:
-    """One token's price in dollars. `volatility` is annual, 0 for a token that never moves."""
+    """One token's price in dollars. `volatility` is annual, 0 for a token that never moves.
 
-    def __init__(self, *, seed: int, token: str, base_price: float, volatility: float, slot_ms: int) -> None:
+    `loading`: how much of `common`'s logarithm it takes along, beside the movement of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        token: str,
+        base_price: float,
+        volatility: float,
+        slot_ms: int,
+        common: ReferencePrice | None = None,
+        loading: float = 0.0,
+    ) -> None:
         self._seed = seed
         self._token = token
         self._base = log(base_price)
         self._volatility = volatility
         self._step_spread = volatility * sqrt(slot_ms / _MS_PER_YEAR)
+        self._common = common if loading else None
+        self._loading = loading
         self._sums: OrderedDict[int, float] = OrderedDict()
         self._era: tuple[int, list[_Block], list[float]] | None = None
         self._paths: OrderedDict[int, list[float]] = OrderedDict()
 
     def log_price(self, step: int) -> float:
         """Natural logarithm of the price at `step` >= 0."""
-        if not self._volatility:
+        if not self._volatility and self._common is None:
             return self._base
         block, offset = divmod(step, BLOCK_STEPS)
         return self._path(block)[offset]
@@ -79,17 +96,18 @@ class ReferencePrice:
         era, index = divmod(block, ERA_BLOCKS)
         blocks, ends = self._open_era(era)
         part, start, end = blocks[index], ends[index], ends[index + 1]
-        gauss = stream(self._seed, "path", self._token, block).gauss
-        walk, walked = [0.0], 0.0
-        for _ in range(BLOCK_STEPS):
-            walked += gauss(0.0, part.spread)
-            walk.append(walked)
-        tilt = (end - start - part.jump - walked) / BLOCK_STEPS
+        walk = [0.0, *accumulate(normals(stream(self._seed, "path", self._token, block), BLOCK_STEPS // 2))]
+        spread = part.spread
+        tilt = (end - start - part.jump - spread * walk[-1]) / BLOCK_STEPS
         first = self._base + start
-        return [
-            first + walk[step] + step * tilt + (part.jump if step >= part.jump_at else 0.0)
+        own = [
+            first + spread * walk[step] + step * tilt + (part.jump if step >= part.jump_at else 0.0)
             for step in range(BLOCK_STEPS)
         ]
+        if self._common is None:
+            return own
+        shared = self._common._path(block)
+        return [mine + self._loading * theirs for mine, theirs in zip(own, shared, strict=True)]
 
     def _open_era(self, era: int) -> tuple[list[_Block], list[float]]:
         """The era's blocks, and the value at each block's start and at the era's end."""
@@ -111,13 +129,23 @@ class ReferencePrice:
         """What one era's innovations have come to at its end."""
         total = self._sums.get(era)
         if total is None:
-            total = 0.0
-            for block in self._blocks(era):
-                total = REVERSION * total + block.diffusion + block.jump
+            total = self._sum_before(era) if era < 0 else self._sum_of(era)
             self._sums[era] = total
             if len(self._sums) > _CACHED_ERAS:
                 self._sums.popitem(last=False)
         return total
+
+    def _sum_of(self, era: int) -> float:
+        total = 0.0
+        for block in self._blocks(era):
+            total = REVERSION * total + block.diffusion + block.jump
+        return total
+
+    def _sum_before(self, era: int) -> float:
+        """Of an era that nobody looks into: drawn as a whole, with the variance that its blocks would have."""
+        of_block = self._step_spread**2 * BLOCK_STEPS + JUMP_PROBABILITY * (JUMP_SIZE * self._volatility) ** 2
+        blocks = (1 - _ERA_REVERSION**2) / (1 - REVERSION**2)
+        return stream(self._seed, "before", self._token, era).gauss(0.0, sqrt(of_block * blocks))
 
     def _blocks(self, era: int) -> list[_Block]:
         source = stream(self._seed, "era", self._token, era)

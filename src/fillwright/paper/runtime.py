@@ -15,8 +15,8 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.domain.transactions import RevertReason
 from fillwright.market.snapshot import venue_for
-from fillwright.paper.transaction import Transaction
-from fillwright.venues.venue import Pool, Swap
+from fillwright.paper.transaction import PaperLeg, Transaction
+from fillwright.venues.venue import Pool, Quote, Swap
 
 Balances = Callable[[Mint], int]
 """The owner's balance of a mint, in base units."""
@@ -42,7 +42,7 @@ class Revert(msgspec.Struct, frozen=True):
 def execute(
     transaction: Transaction, pools: Mapping[Address, Pool], balance: Balances, lamports: int, clock: ChainClock
 ) -> Effect | Revert:
-    """Run the legs in order, each fed its own amount, all or nothing.
+    """Run the legs in order, each fed its own amount and held to its own bound, all or nothing.
 
     `lamports` leave the owner's SOL first: fee and rent. A leg may spend what an earlier one has brought.
     """
@@ -63,12 +63,24 @@ def execute(
             quote, after[address] = venue_for(pool).apply(pool, Swap(spent, swap.mode, amount), clock)
         except QuoteRefused as error:
             return Revert(RevertReason.POOL_REFUSED, f"{address}: {error.message}")
+        broken = _breach(leg, quote, exact_in=swap.mode is SwapMode.EXACT_IN)
+        if broken:
+            return Revert(RevertReason.SLIPPAGE, f"{address}: {broken}")
         held = balance(spent) + changes.get(spent, 0) - (lamports if spent == WRAPPED_SOL else 0)
         if quote.amount_in > held:
             return Revert(RevertReason.INSUFFICIENT_FUNDS, f"the swap takes {quote.amount_in}, the owner has {held}")
         changes[spent] = changes.get(spent, 0) - quote.amount_in
         changes[got] = changes.get(got, 0) + quote.amount_out
     return _within_limit(transaction, Effect(-changes.get(mints[0], 0), changes.get(mints[1], 0), changes, after))
+
+
+def _breach(leg: PaperLeg, quote: Quote, *, exact_in: bool) -> str:
+    """How the leg's own bound is broken; "" where it is kept. What follows a leg counts on its bound."""
+    if exact_in and quote.amount_out < leg.limit:
+        return f"{quote.amount_out} out is less than the leg's limit of {leg.limit}"
+    if not exact_in and leg.limit and quote.amount_in > leg.limit:
+        return f"{quote.amount_in} in is more than the leg's limit of {leg.limit}"
+    return ""
 
 
 def _within_limit(transaction: Transaction, effect: Effect) -> Effect | Revert:

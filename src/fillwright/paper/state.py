@@ -34,6 +34,9 @@ class Evolution(Protocol):
     def advance(self, pools: Mapping[Address, Pool], since: Mapping[Address, int], slot: int) -> dict[Address, Pool]:
         """The pools that changed until `slot` (included), from the slots up to which each has come."""
 
+    def clock(self, own: ChainClock) -> ChainClock:
+        """The clock that the pools are priced by; `own` is the paper chain's."""
+
 
 class Charges(msgspec.Struct, frozen=True):
     """What a transaction costs its owner beside the swap, in lamports."""
@@ -68,7 +71,7 @@ class State:
         self._flying = Flush()
         self.slot = max(self._since.values(), default=genesis.first.slot)
         self._checkpointed = self.slot
-        self.clock: ChainClock = genesis.clock_at(self.slot)
+        self.clock: ChainClock = self._clock_at(self.slot)
         self._known_markers = self._read_markers()
 
     def pools(self) -> Mapping[Address, Pool]:
@@ -81,7 +84,7 @@ class State:
         if slot <= self.slot:
             return
         self.slot = slot
-        self.clock = self._genesis.clock_at(slot)
+        self.clock = self._clock_at(slot)
         if self._evolution is not None:
             self._put(self._evolution.advance(self._pools, self._since, slot))
         self._since = dict.fromkeys(self._since, slot)
@@ -229,6 +232,12 @@ class State:
             self._pools = dict(self._pools)
             self._frozen = False
         self._pools.update(changed)
+        for address in changed:
+            self._since.setdefault(address, self.slot)
+
+    def _clock_at(self, slot: int) -> ChainClock:
+        own = self._genesis.clock_at(slot)
+        return own if self._evolution is None else self._evolution.clock(own)
 
 
 def _entry(

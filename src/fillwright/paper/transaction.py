@@ -40,13 +40,15 @@ _ADDRESS_CACHE = 4_096
 
 
 class PaperLeg(msgspec.Struct, frozen=True, array_like=True):
-    """One swap. Mints are positions in `PaperSwap.mints`; the mode's free side is only the quote."""
+    """One swap. Mints are positions in `PaperSwap.mints`; the mode's free side is only the quote. `limit` is the leg's
+    own bound: its min-out for exact-in, its max-in for exact-out (0: none)."""
 
     pool: bytes
     input: int
     output: int
     amount_in: int
     amount_out: int
+    limit: int = 0
 
 
 class PaperSwap(msgspec.Struct, frozen=True, array_like=True):
@@ -145,7 +147,12 @@ def _swap_of(plan: SwapPlan) -> tuple[PaperSwap, tuple[Mint, ...]]:
         mints.extend(mint for mint in (leg.input_mint, leg.output_mint) if mint not in mints)
     legs = tuple(
         PaperLeg(
-            _key(leg.pool), mints.index(leg.input_mint), mints.index(leg.output_mint), leg.amount_in, leg.amount_out
+            _key(leg.pool),
+            mints.index(leg.input_mint),
+            mints.index(leg.output_mint),
+            leg.amount_in,
+            leg.amount_out,
+            min(leg.limit, U64_MAX),
         )
         for leg in plan.legs
     )
@@ -243,7 +250,7 @@ def _check(swap: PaperSwap) -> None:
     for leg in swap.legs:
         if leg.input not in known or leg.output not in known or len(leg.pool) != Pubkey.LENGTH:
             raise _invalid("a leg names a mint or a pool that is none")
-        if not (0 <= leg.amount_in <= U64_MAX and 0 <= leg.amount_out <= U64_MAX):
+        if not all(0 <= amount <= U64_MAX for amount in (leg.amount_in, leg.amount_out, leg.limit)):
             raise _invalid("a leg's amount is no u64")
 
 

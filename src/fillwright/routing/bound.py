@@ -33,6 +33,14 @@ def output_bound(spec: OrderSpec, field: Field, price: float, most_legs: int) ->
     return ceil(bound * (1.0 + CURVE_ERROR) + most_legs * (ROUNDING_UNITS + _unit_worth(field)))
 
 
+def best_rate(field: Field) -> float:
+    """The best marginal price over the field before anything is swapped: no size gets more per input, but for the
+    curves' own errors."""
+    rates = [side.price for side in field.direct]
+    rates += [_rate(field, path) for path in field.paths]
+    return max(rates, default=0.0)
+
+
 def _unit_worth(field: Field) -> float:
     """The most output that one unit of any token that a leg takes can be worth: what a fee rounded down can give."""
     worth = max((side.price for side in field.direct), default=0.0)

@@ -17,6 +17,7 @@ from fillwright.domain.errors import InvalidInput
 from fillwright.domain.orders import OrderError, OrderSpec
 from fillwright.domain.routes import limit_after_slippage
 from fillwright.market.snapshot import Snapshot
+from fillwright.routing.bound import CURVE_ERROR, best_rate
 from fillwright.routing.route import Decision, Router
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 
@@ -84,6 +85,10 @@ def largest_fill(
             return None
         return decision
 
+    # The smallest size's field has the paths that are best before anything is swapped.
+    first = router.field(msgspec.structs.replace(unlimited, amount=1), snapshot, terms)
+    if price > Fraction(best_rate(first) * (1.0 + CURVE_ERROR)):
+        return LargestFill(0, None)
     whole = met(spec.amount)
     if whole is not None:
         return LargestFill(spec.amount, whole)

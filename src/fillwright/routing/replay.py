@@ -25,18 +25,18 @@ from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 from fillwright.venues.registry import VENUES
 from fillwright.venues.venue import Pool
 
-MAX_RECORD_BYTES = 16 * 1024 * 1024
-_VERSION = 2
-MAX_PLAIN_BYTES = 8_192
-"""A record of a few pools is kept as it is: compressing it would take as long as the decision."""
+MAX_POOL_BYTES = 4 * 1024 * 1024
+_VERSION = 3
+MAX_PLAIN_BYTES = 1_024
+"""A larger pool is kept compressed: once for all decisions on one state of it, which are many."""
 _LEVEL = 1
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    """A pool: its venue and its value."""
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    """A pool: its venue and its value in JSON, compressed where it does not begin like JSON."""
 
     venue: str
-    pool: msgspec.Raw
+    pool: bytes
 
 
 class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,8 +55,9 @@ class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an order that may be filled in part: the size decided on, its bound, and whether any size got its price."""
 
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Record)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Record)
+_encode_pool = msgspec.json.Encoder().encode
 
 
 def decide_recorded(
@@ -95,8 +96,7 @@ def record(
         limit=cut[1],
         met=cut[2],
     )
-    text = _encoder.encode(kept)
-    return text if len(text) <= MAX_PLAIN_BYTES else zlib.compress(text, _LEVEL)
+    return _encoder.encode(kept)
 
 
 def replay(spec: OrderSpec, stored: bytes) -> Decision:
@@ -130,26 +130,28 @@ def _stored(side: Side) -> _Stored:
     """Encoded once for all decisions on this state of the pool."""
     text = side.encoded
     if text is None:
-        text = side.encoded = _encoder.encode(side.pool)
-    return _Stored(side.pool.venue, msgspec.Raw(text))
+        text = _encode_pool(side.pool)
+        if len(text) > MAX_PLAIN_BYTES:
+            text = zlib.compress(text, _LEVEL)
+        side.encoded = text
+    return _Stored(side.pool.venue, text)
 
 
 def _pool(stored: _Stored) -> Pool:
     try:
-        pool: Pool = msgspec.json.decode(stored.pool, type=VENUES[stored.venue].pool_type)
-    except (KeyError, msgspec.MsgspecError) as error:
+        text = stored.pool
+        if not text.startswith(b"{"):
+            text = zlib.decompressobj().decompress(text, MAX_POOL_BYTES)
+        pool: Pool = msgspec.json.decode(text, type=VENUES[stored.venue].pool_type)
+    except (KeyError, zlib.error, msgspec.MsgspecError) as error:
         raise _unreadable(f"a pool of {stored.venue}: {error}") from error
     return pool
 
 
 def _read(stored: bytes) -> _Record:
     try:
-        text = stored
-        if not stored.startswith(b"{"):
-            unpacker = zlib.decompressobj()
-            text = unpacker.decompress(stored, MAX_RECORD_BYTES)
-        kept = _decoder.decode(text)
-    except (zlib.error, msgspec.MsgspecError) as error:
+        kept = _decoder.decode(stored)
+    except msgspec.MsgspecError as error:
         raise _unreadable(str(error)) from error
     if kept.version != _VERSION:
         raise _unreadable(f"version {kept.version}")

@@ -13,11 +13,11 @@ from fractions import Fraction
 
 import msgspec
 
-from fillwright.domain.amounts import SwapMode, format_quotient
+from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.domain.orders import OrderError, OrderSpec
 from fillwright.domain.routes import Candidate, Dust, Leg, Route, limit_after_slippage
-from fillwright.market.snapshot import Snapshot, venue_for
+from fillwright.market.snapshot import Snapshot
 from fillwright.routing.book import Book
 from fillwright.routing.bound import output_bound
 from fillwright.routing.candidates import PPM, ask
@@ -27,9 +27,7 @@ from fillwright.routing.footprint import Loads
 from fillwright.routing.solve import Choice, Solver
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 
-MAX_MID_POOLS = 16
 MAX_REASONS = 4
-_MID_DIGITS = 24
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -109,40 +107,6 @@ class Router:
 def decide(spec: OrderSpec, snapshot: Snapshot, terms: RoutingTerms = DEFAULT_TERMS) -> Decision:
     """Route `spec` over `snapshot` with a router of its own; who routes often keeps one."""
     return Router().decide(spec, snapshot, terms)
-
-
-def mid_price(spec: OrderSpec, snapshot: Snapshot) -> str | None:
-    """The median spot of the pair's pools, output per input in whole tokens, before fees; None without pools."""
-    prices: list[int] = []
-    for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
-        try:
-            spot = venue_for(pool).spot(pool, spec.input_mint, snapshot.clock)
-        except QuoteRefused:
-            continue
-        side = pool.mints.index(spec.input_mint)
-        scale = 10 ** (_MID_DIGITS + pool.decimals[side])
-        prices.append(spot.numerator * scale // (spot.denominator * 10 ** pool.decimals[1 - side]))
-    if not prices:
-        return None
-    prices.sort()
-    middle = len(prices) // 2
-    mid = prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) // 2
-    return format_quotient(mid, 10**_MID_DIGITS)
-
-
-def mid_ratio(spec: OrderSpec, snapshot: Snapshot) -> Fraction | None:
-    """As `mid_price`, in base units, exact."""
-    spots = []
-    for pool in snapshot.of_pair(spec.input_mint, spec.output_mint)[:MAX_MID_POOLS]:
-        try:
-            spots.append(venue_for(pool).spot(pool, spec.input_mint, snapshot.clock))
-        except QuoteRefused:
-            continue
-    if not spots:
-        return None
-    spots.sort()
-    middle = len(spots) // 2
-    return spots[middle] if len(spots) % 2 else (spots[middle - 1] + spots[middle]) / 2
 
 
 def _best_single(choices: list[Choice], candidates: tuple[Candidate, ...]) -> Candidate | None:

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from api.compat.engine import ORDERS, SOCKETS, Client, client
+from fillwright.config.sources import load
 
 JSON = {"content-type": "application/json"}
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - that is what the test is about
@@ -154,6 +155,24 @@ def test_origins_can_be_opened(tmp_path_factory: pytest.TempPathFactory) -> None
         assert answer.headers["access-control-allow-origin"] == "*"
         with team.socket("/api/orders/ws", Origin="https://elsewhere.example"):
             pass
+
+
+def test_development_opens_origins_and_nothing_else_does(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for environment, opened in (("development", True), ("test", False), ("", False)):
+        loaded = load({}, environ={"NODE_ENV": environment}, dotenv=None).settings
+        with client(tmp_path_factory.mktemp("env"), cors_origins=loaded.cors_origins) as team:
+            answer = team.get("/health", Origin="https://elsewhere.example")
+            assert ("access-control-allow-origin" in answer.headers) is opened
+
+
+def test_a_page_of_another_origin_cannot_order_without_asking_first(team: Client) -> None:
+    """A form or a script can send these without a preflight, as the browser's user, from any page."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        headers = {"content-type": kind, "origin": "https://elsewhere.example"}
+        for path in ("/api/orders/execute", "/api/orders", "/api/orders/quote"):
+            response = team.http.post(path, content=json.dumps(ORDERS["003"]), headers=headers)
+            assert response.status_code == 415
+            assert response.json()["error"]
 
 
 def test_with_keys_configured_a_key_is_its_account(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -216,12 +216,44 @@ def test_an_order_whose_marker_was_swept_is_signed_for_no_more(tmp_path: Path) -
         plan = order()
         async with signer(tmp_path) as running:
             await running.client.sign(honest(plan), plan)
+            for _ in range(2):
+                with pytest.raises(SignerRefused, match="too lately"):
+                    await running.client.sweep(message([sweep()]))
+                running.clock.ms += 90_000
             assert await running.client.sweep(message([sweep()]))
+            with pytest.raises(SignerRefused, match="too lately"):
+                await running.client.sweep(message([sweep()]))
             with pytest.raises(SignerRefused, match="swept"):
                 await running.client.sign(honest(plan), plan)
         async with signer(tmp_path) as running:
             with pytest.raises(SignerRefused, match="swept"):
                 await running.client.sign(honest(plan), plan)
+
+    asyncio.run(run())
+
+
+def test_its_state_is_told_and_its_marker_secret_is_the_keys_own(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path) as running:
+            client = running.client
+            assert client.state == "ok"
+            secret = client.marker_secret
+            assert secret == SecretKey(WALLET).derive("fillwright order markers")
+            assert len(secret) == 32
+            assert secret not in bytes(WALLET)
+            commands.stop(tmp_path)
+            await client.look()
+            assert "kill switch" in client.state
+            commands.resume(tmp_path)
+            await client.look()
+            assert client.state == "ok"
+        await client.look()
+        assert client.state == "can't be reached"
+        async with signer(tmp_path):
+            await client.look()
+            assert client.state == "ok"
+            assert client.marker_secret == secret
+        await client.close()
 
     asyncio.run(run())
 

@@ -8,8 +8,8 @@ import random
 
 import pytest
 from tests.venues.raydium_amm_v4.pools import CLOCK
-from tests.venues.raydium_data import pool_accounts
-from tests.venues.raydium_programs import WALLET_BALANCE, Program, needs_program
+from tests.venues.raydium_data import pool_accounts, put, u64
+from tests.venues.raydium_programs import Program, compare, needs_program
 
 from fillwright.domain.accounts import Account, Accounts, Address
 from fillwright.domain.amounts import SwapMode
@@ -21,8 +21,8 @@ from fillwright.venues.vectors import pool_in
 from fillwright.venues.venue import Swap
 
 POOLS = 150
-SWAPS = 5
-MOST = 2**62
+SMALLEST = 2_000
+"""Amounts below it are drawn often."""
 
 
 @needs_program(VENUE.program_id)
@@ -33,26 +33,7 @@ def test_random_swaps_come_out_as_the_program_executes_them(form: SwapForm) -> N
     for _ in range(POOLS):
         name = draw.choice(["SYN_SOL-6_fee25", "SYN_6-6_fee5", "SYN_6-SOL_fee100"])
         accounts = made_up(draw, pool_accounts(f"raydium_amm_v4/{name}"))
-        address = pool_in(accounts)[1]
-        pool = VENUE.decode(address, accounts)
-        program.load(accounts, CLOCK)
-        for _ in range(SWAPS):
-            swap = any_swap(draw, pool)
-            expected, after = outcome(pool, swap)
-            if (expected is not None and expected[0] > WALLET_BALANCE) or is_dust(pool, swap):
-                continue
-            assert program.swap(pool, swap, CLOCK) == expected, (pool, swap)
-            pool = after
-            held = {key: Account(accounts[key].owner, program.account(key)) for key in accounts}
-            assert VENUE.decode(address, held) == pool
-
-
-def outcome(pool: AmmV4Pool, swap: Swap) -> tuple[tuple[int, int] | None, AmmV4Pool]:
-    try:
-        quote, after = VENUE.apply(pool, swap, CLOCK)
-    except QuoteRefused:
-        return None, pool
-    return (quote.amount_in, quote.amount_out), after
+        compare(program, VENUE, accounts, CLOCK, draw, smallest=SMALLEST, is_dust=is_dust)
 
 
 def is_dust(pool: AmmV4Pool, swap: Swap) -> bool:
@@ -65,15 +46,6 @@ def is_dust(pool: AmmV4Pool, swap: Swap) -> bool:
         return 2 * swap.amount * way.fee_numerator < way.fee_denominator
     left = way.reserve_out - swap.amount
     return left > 0 and 2 * way.reserve_in * swap.amount < left
-
-
-def any_swap(draw: random.Random, pool: AmmV4Pool) -> Swap:
-    side = draw.randrange(2)
-    mode = draw.choice(list(SwapMode))
-    held = pool.balances[side if mode is SwapMode.EXACT_IN else 1 - side]
-    scaled = int(held * 10 ** draw.uniform(-9, 0.4))
-    amount = draw.choice([draw.randrange(1, 2_000), scaled, scaled, held - draw.randrange(3)])
-    return Swap(pool.mints[side], mode, min(max(amount, 1), MOST))
 
 
 def made_up(draw: random.Random, snapshot: Accounts) -> dict[Address, Account]:
@@ -91,13 +63,3 @@ def made_up(draw: random.Random, snapshot: Accounts) -> dict[Address, Account]:
     fee = draw.choice([(25, 10_000), (5, 10_000), (0, 10_000), (1, 1_000), (9_999, 10_000), (10_000, 10_000), (0, 0)])
     put(accounts, address, 176, u64(fee[0]) + u64(fee[1]))
     return accounts
-
-
-def put(accounts: dict[Address, Account], address: Address, offset: int, raw: bytes) -> None:
-    data = bytearray(accounts[address].data)
-    data[offset : offset + len(raw)] = raw
-    accounts[address] = Account(accounts[address].owner, bytes(data), accounts[address].lamports)
-
-
-def u64(value: int) -> bytes:
-    return value.to_bytes(8, "little")

@@ -1,11 +1,9 @@
 """Decoding: recorded bytes, contradictions and missing accounts, and any bytes at all."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.venues.raydium_data import pool_accounts
+from tests.venues.raydium_data import damaged, edited, pool_accounts
 
 from fillwright.domain.accounts import Account, Address
 from fillwright.domain.errors import PoolRefused, Refusal
@@ -20,12 +18,6 @@ NAME = "raydium_amm_v4/SYN_SOL-6_fee25"
 def load() -> tuple[Address, dict[Address, Account]]:
     accounts = dict(pool_accounts(NAME))
     return pool_in(accounts)[1], accounts
-
-
-def edited(account: Account, offset: int, raw: bytes) -> Account:
-    data = bytearray(account.data)
-    data[offset : offset + len(raw)] = raw
-    return Account(account.owner, bytes(data), account.lamports)
 
 
 def reason(address: Address, accounts: dict[Address, Account]) -> Refusal:
@@ -99,12 +91,7 @@ def test_accounts_that_contradict_the_pool_are_refused() -> None:
 @given(seed=st.integers(0, 2**32), cut=st.integers(0, 800), flips=st.integers(0, 40))
 def test_any_bytes_decode_or_are_refused(seed: int, cut: int, flips: int) -> None:
     address, accounts = load()
-    draw = random.Random(seed)
-    key = draw.choice(sorted(accounts))
-    data = bytearray(accounts[key].data[: cut or None])
-    for _ in range(flips if data else 0):
-        data[draw.randrange(len(data))] = draw.randrange(256)
-    accounts[key] = Account(accounts[key].owner, bytes(data))
+    accounts = damaged(accounts, seed, cut, flips)
     try:
         VENUE.companions(address, accounts)
         VENUE.decode(address, accounts)

@@ -8,8 +8,8 @@ import random
 
 import pytest
 from tests.venues.raydium_cpmm.pools import CLOCK, U64_MAX
-from tests.venues.raydium_data import pool_accounts
-from tests.venues.raydium_programs import WALLET_BALANCE, Program, needs_program
+from tests.venues.raydium_data import pool_accounts, put, u64
+from tests.venues.raydium_programs import Program, compare, needs_program
 
 from fillwright.domain.accounts import Account, Accounts, Address
 from fillwright.domain.amounts import SwapMode
@@ -18,11 +18,11 @@ from fillwright.venues.raydium_cpmm import VENUE
 from fillwright.venues.raydium_cpmm.layout import CpmmPool
 from fillwright.venues.raydium_cpmm.quote import direction
 from fillwright.venues.vectors import pool_in
-from fillwright.venues.venue import Quote, Swap
+from fillwright.venues.venue import Swap
 
 POOLS = 150
-SWAPS = 5
-MOST = 2**62
+SMALLEST = 200
+"""Amounts below it are drawn often."""
 
 
 @needs_program(VENUE.program_id)
@@ -32,27 +32,7 @@ def test_random_swaps_come_out_as_the_program_executes_them(name: str) -> None:
     program = Program(VENUE)
     for _ in range(POOLS):
         accounts = made_up(draw, pool_accounts(f"raydium_cpmm/{name}"))
-        address = pool_in(accounts)[1]
-        pool = VENUE.decode(address, accounts)
-        program.load(accounts, CLOCK)
-        for _ in range(SWAPS):
-            swap = any_swap(draw, pool)
-            expected, after = outcome(pool, swap)
-            if (expected is not None and expected[0] > WALLET_BALANCE) or is_dust(pool, swap):
-                continue
-            assert program.swap(pool, swap, CLOCK) == expected, (pool, swap)
-            pool = after
-            held = {key: Account(accounts[key].owner, program.account(key)) for key in accounts}
-            assert VENUE.decode(address, held) == pool
-
-
-def outcome(pool: CpmmPool, swap: Swap) -> tuple[tuple[int, int] | None, CpmmPool]:
-    try:
-        quote, after = VENUE.apply(pool, swap, CLOCK)
-    except QuoteRefused:
-        return None, pool
-    assert isinstance(quote, Quote)
-    return (quote.amount_in, quote.amount_out), after
+        compare(program, VENUE, accounts, CLOCK, draw, smallest=SMALLEST, is_dust=is_dust)
 
 
 def is_dust(pool: CpmmPool, swap: Swap) -> bool:
@@ -65,15 +45,6 @@ def is_dust(pool: CpmmPool, swap: Swap) -> bool:
     return (
         swap.mode is SwapMode.EXACT_OUT and out < way.reserve_out and 2 * way.reserve_in * out < way.reserve_out - out
     )
-
-
-def any_swap(draw: random.Random, pool: CpmmPool) -> Swap:
-    side = draw.randrange(2)
-    mode = draw.choice(list(SwapMode))
-    held = pool.balances[side if mode is SwapMode.EXACT_IN else 1 - side]
-    scaled = int(held * 10 ** draw.uniform(-9, 0.4))
-    amount = draw.choice([draw.randrange(1, 200), scaled, scaled, held - draw.randrange(3)])
-    return Swap(pool.mints[side], mode, min(max(amount, 1), MOST))
 
 
 def made_up(draw: random.Random, snapshot: Accounts) -> dict[Address, Account]:
@@ -99,13 +70,3 @@ def made_up(draw: random.Random, snapshot: Accounts) -> dict[Address, Account]:
 def transfer_fee(draw: random.Random, epoch: int) -> bytes:
     bps = draw.choice([0, 1, 100, 500, 5_000, 9_000, 10_000])
     return u64(epoch) + u64(draw.choice([0, 1, 777, 10**6, 10**12, U64_MAX])) + bps.to_bytes(2, "little")
-
-
-def put(accounts: dict[Address, Account], address: Address, offset: int, raw: bytes) -> None:
-    data = bytearray(accounts[address].data)
-    data[offset : offset + len(raw)] = raw
-    accounts[address] = Account(accounts[address].owner, bytes(data), accounts[address].lamports)
-
-
-def u64(value: int) -> bytes:
-    return value.to_bytes(8, "little")

@@ -108,7 +108,7 @@ class Reports:
         """A bus of its own says so itself; one inside the process is as well as the engine."""
         for name, connected in self._services.parts:
             if name == "bus":
-                return connected()
+                return connected() is True
         return engine_is_well
 
     async def _store_answers(self) -> bool:

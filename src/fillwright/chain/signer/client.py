@@ -13,6 +13,12 @@ from fillwright.chain.signer.protocol import Ask, FrameTooLong, Told, frame, rea
 from fillwright.config import Mode
 from fillwright.domain.errors import ConfigError, SignerRefused
 from fillwright.domain.transactions import Signed, SwapPlan
+from fillwright.ports import Clock
+
+WATCH_S = 1.0
+"""How often the signer is asked whether it is there and signs, for whoever looks at the engine's health."""
+SIGNS, HALTED, AWAY = "ok", "halted by its kill switch", "can't be reached"
+OTHER = "is another wallet's now"
 
 _told = msgspec.json.Decoder(Told).decode
 _encode = msgspec.json.Encoder().encode
@@ -28,10 +34,17 @@ class SocketSigner:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
         self._wallet = ""
+        self._marker_secret = b""
+        self.state = AWAY
 
     @property
     def wallet(self) -> str:
         return self._wallet
+
+    @property
+    def marker_secret(self) -> bytes:
+        """The key of the marker seeds: the same for every engine of this wallet, wherever it runs."""
+        return self._marker_secret
 
     async def open(self, mode: Mode) -> None:
         """Ask for the wallet. Raises ConfigError where no signer listens, or one for another mode."""
@@ -41,7 +54,23 @@ class SocketSigner:
             raise ConfigError(f"no signer at {self._path}: start `fillwright signer run`") from error
         if told.mode != mode:
             raise ConfigError(f"the signer's policy is for {told.mode}, not for {mode}")
-        self._wallet = told.wallet
+        self._wallet, self._marker_secret = told.wallet, told.marker_key
+        self.state = HALTED if told.halted else SIGNS
+
+    async def watch(self, clock: Clock) -> None:
+        """Keep `state` true until cancelled."""
+        while True:
+            await clock.sleep(WATCH_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Ask once whether the signer is there, still this wallet's, and signing."""
+        try:
+            told = await self._ask(Ask("hello"))
+        except SignerRefused:
+            self.state = AWAY
+        else:
+            self.state = OTHER if told.wallet != self._wallet else HALTED if told.halted else SIGNS
 
     async def close(self) -> None:
         async with self._turn:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from solders.keypair import Keypair
 from fillwright.chain.signer import keystore
 from fillwright.chain.signer.harden import harden
 from fillwright.chain.signer.policy import read_policy
-from fillwright.chain.signer.secret import SecretKey, parse_key, read_key, redact
+from fillwright.chain.signer.secret import SecretKey, key_from_environment, parse_key, read_key, redact
 from fillwright.chain.signer.service import HALT_FILE, RpcTables, SignerServer, SignerService
 from fillwright.chain.signer.spending import SpendingBook
 from fillwright.domain.errors import ConfigError
@@ -100,11 +101,19 @@ def run(
     clock: Clock,
     ready: Callable[[str], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT. `ready` is called with the wallet's address once the socket listens."""
+    """Serve until SIGTERM or SIGINT. `ready` is called with the wallet's address once the socket listens.
+
+    The key is the keystore's; on devnet PRIVATE_KEY beats it, with a warning; on mainnet that is refused.
+    """
     harden()
     structlog.configure(processors=[redact, *structlog.get_config()["processors"]])
     policy = read_policy(policy_path)
-    key = keystore.load(keystore_path, passphrase())
+    given = key_from_environment(policy.mode, os.environ)
+    if given is None:
+        key = keystore.load(keystore_path, passphrase())
+    else:
+        key, warning = given
+        structlog.get_logger("fillwright.signer").warning("key from the environment", warning=warning)
 
     async def serve() -> None:
         ended = asyncio.Event()

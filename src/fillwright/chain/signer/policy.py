@@ -43,7 +43,8 @@ class Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`spend`: mints that may be given, with their bounds; `receive`: further mints that may be taken or passed
-    through. `lookup_tables`: tables that a message may use; they are read over `rpc_url`, the signer's own."""
+    through. `lookup_tables`: tables that a message may use; they are read over `rpc_url`, the signer's own.
+    `sweep_after_s`: how old the last signature under a marker must be before its rent is given back."""
 
     mode: Mode
     spend: dict[Mint, Spending]
@@ -55,6 +56,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tip_accounts: tuple[str, ...] = ()
     max_marker_lamports: int = 2_000_000
     require_marker: bool = True
+    sweep_after_s: int = 180
     lookup_tables: tuple[str, ...] = ()
     rpc_url: str = ""
     floors: tuple[Floor, ...] = ()
@@ -93,7 +95,12 @@ def check_policy(policy: Policy) -> Policy:
     if unknown:
         raise ConfigError(f"policy: unknown venues {unknown}; known are {list(VENUE_IDS)}")
     bounds = [units for each in policy.spend.values() for units in (each.per_order, each.per_day)]
-    bounds += [policy.max_priority_fee_lamports, policy.max_tip_lamports, policy.max_marker_lamports]
+    bounds += [
+        policy.sweep_after_s,
+        policy.max_priority_fee_lamports,
+        policy.max_tip_lamports,
+        policy.max_marker_lamports,
+    ]
     if any(bound < 0 for bound in bounds) or not 0 <= policy.max_slippage_bps <= 10_000:
         raise ConfigError("policy: a bound is negative, or max_slippage_bps is not within 0 and 10000")
     if any(floor.input_units <= 0 or floor.output_units < 0 for floor in policy.floors):

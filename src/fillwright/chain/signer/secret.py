@@ -6,6 +6,8 @@ Must not: let any error, repr or log line contain what was parsed.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import re
 from collections.abc import Mapping, MutableMapping
@@ -43,6 +45,10 @@ class SecretKey:
 
     def sign(self, message: bytes) -> bytes:
         return bytes(self._keypair.sign_message(message))
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes that only this key gives for `purpose`, and that tell nothing about it: HMAC-SHA256."""
+        return hmac.new(bytes(self._keypair), purpose.encode(), hashlib.sha256).digest()
 
     def reveal(self) -> bytes:
         """The 64 secret bytes, for the keystore alone."""

@@ -33,6 +33,7 @@ from fillwright.ports import Clock
 
 MAX_CLIENTS = 64
 HALT_FILE = "signer-halted"
+MARKER_PURPOSE = "fillwright order markers"
 _SOCKET_MODE = 0o600
 _ORDER_ID_CHARS = 36
 
@@ -117,7 +118,7 @@ class SignerService:
             if self.is_halted:
                 raise SignerRefused("the kill switch is on: nothing is signed", code="signer_halted")
             markers = judge_sweep(message, self._key.wallet, self._policy)
-            self._book.sweep(markers, self._clock.now_ms())
+            self._book.sweep(markers, self._policy.sweep_after_s * 1_000, self._clock.now_ms())
             return self._key.sign(message)
 
     async def answer(self, raw: bytes) -> Told:
@@ -127,7 +128,8 @@ class SignerService:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return Told(error="signer_refused", reason="the request can't be read")
         if ask.op == "hello":
-            return Told(wallet=self.wallet, mode=self._policy.mode, halted=self.is_halted)
+            secret = self._key.derive(MARKER_PURPOSE)
+            return Told(wallet=self.wallet, mode=self._policy.mode, halted=self.is_halted, marker_key=secret)
         plan = ask.plan
         order_id, attempt = (_order_name(plan), plan.attempt) if plan is not None else ("", 0)
         try:

@@ -38,7 +38,7 @@ class SpendingBook:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[tuple[Mint, str], Entry] = {}
-        self._swept: set[str] = set()
+        self._swept: dict[str, int] = {}
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
@@ -81,8 +81,16 @@ class SpendingBook:
             raise SignerRefused(f"{text}; {spent} have been signed for")
         self._write(entry)
 
-    def sweep(self, markers: list[str], now_ms: int) -> None:
-        """Remember, durably, that these markers protect their orders no longer: those are signed for no more."""
+    def sweep(self, markers: list[str], settle_ms: int, now_ms: int) -> None:
+        """Remember, durably, that these markers protect their orders no longer: those are signed for no more.
+
+        Raises SignerRefused where one of them was signed for, or swept, within `settle_ms`: that may be on its way.
+        """
+        signed_ms = {key: entry.at_ms for (_, key), entry in self._entries.items() if key in set(markers)}
+        for marker in markers:
+            last_ms = max(signed_ms.get(marker, -_DAY_MS), self._swept.get(marker, -_DAY_MS))
+            if now_ms - last_ms < settle_ms:
+                raise SignerRefused("a marker was signed for or swept too lately to be swept", code="sweep_too_soon")
         for marker in markers:
             self._write(Entry(now_ms, _NO_MINT, 0, marker))
 
@@ -103,7 +111,7 @@ class SpendingBook:
 
     def _keep(self, entry: Entry) -> None:
         if entry.mint == _NO_MINT:
-            self._swept.add(entry.key)
+            self._swept[entry.key] = entry.at_ms
             return
         known = self._entries.get((entry.mint, entry.key))
         units = entry.units if known is None else max(known.units, entry.units)
