@@ -57,6 +57,9 @@ async def subscribed(url: str, *, since: int | None = None) -> tuple[asyncio.Str
 
 async def read(reader: asyncio.StreamReader, lags_ms: list[float] | None) -> None:
     """Read on; `lags_ms` takes each event's lag."""
+    while lags_ms is None:
+        if not await reader.read(1 << 16):
+            return
     while True:
         head = await reader.readexactly(2)
         length = head[1] & 0x7F
@@ -66,7 +69,7 @@ async def read(reader: asyncio.StreamReader, lags_ms: list[float] | None) -> Non
             length = int.from_bytes(await reader.readexactly(8))
         body = await reader.readexactly(length)
         at = body.find(_AT)
-        if lags_ms is not None and at >= 0:
+        if at >= 0:
             now_ms = time.time() * 1000
             second, milli = body[at + 6 : at + 25].decode(), int(body[at + 26 : at + 29])
             lags_ms.append(now_ms - _epoch_ms(second) - milli)
