@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Literal
 
 from rich import box
 from rich.console import RenderableType
@@ -106,7 +107,9 @@ def orders_table(orders: Iterable[wire.OrderView], width: int) -> Table:
     columns += ["venue"] if width >= VENUE_COLUMNS else []
     columns += ["tries", "signature"] if width >= SIGNATURE_COLUMNS else []
     for column in columns:
-        table.add_column(column, justify="right" if column in ("price", "slippage", "tries") else "left", no_wrap=True)
+        justify: Literal["left", "right"] = "right" if column in ("price", "slippage", "tries") else "left"
+        # Where the line is too long, the venues of a split route give way, not an id or a price.
+        table.add_column(column, justify=justify, no_wrap=column != "venue")
     for order in orders:
         cells: dict[str, RenderableType] = {
             "order": Text(order.id if width >= FULL_ID_COLUMNS else short_id(order.id), style="dim"),
@@ -114,7 +117,7 @@ def orders_table(orders: Iterable[wire.OrderView], width: int) -> Table:
             "status": status_text(order.status),
             "price": number(order.executed_price),
             "slippage": bps(order.realised_slippage_bps),
-            "venue": venues(order.route),
+            "venue": Text(venues(order.route), no_wrap=True, overflow="ellipsis"),
             "tries": str(order.attempts),
             "signature": Text(short(order.signature), style="dim"),
         }
