@@ -30,6 +30,8 @@ PAST = 2_000
 ORDERS = 60
 RATE = 5.0
 ROUNDS = 3
+SETTLE_S = 3.0
+"""For the replays of the stalled ones to come to a halt."""
 SAMPLED = 20
 """One in so many readers is measured; the others only read."""
 _AT = b'"at":"'
@@ -92,6 +94,7 @@ async def run(engine: EngineProcess, sockets: int, stalled: int) -> tuple[Percen
         held.append(await subscribed(engine.url, since=0 if number < stalled else None))
         if number < stalled:
             held[-1][1].transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.sleep(SETTLE_S)
     tasks = [
         asyncio.create_task(read(reader, lags_ms if number % SAMPLED == 0 else None))
         for number, (reader, _) in enumerate(held[stalled:])
@@ -107,7 +110,7 @@ async def run(engine: EngineProcess, sockets: int, stalled: int) -> tuple[Percen
     for _, writer in held:
         writer.transport.abort()
     if alive < len(tasks):
-        raise SystemExit(f"{len(tasks) - alive} readers were dropped")
+        raise SystemExit(f"{len(tasks) - alive} readers were dropped while {stalled} were stalled")
     return percentiles(lags_ms), memory
 
 
