@@ -13,13 +13,25 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import exp, inf, log
+from math import inf
 from random import Random
 from time import perf_counter, process_time
 
 from benchmarks.figures import Figure, show
+from benchmarks.routing_markets import (
+    APART,
+    FREE,
+    PAIR,
+    UNLIMITED,
+    UNLIMITED_HOPS,
+    changes,
+    direct_market,
+    drained,
+    order,
+    sides_of,
+)
 from benchmarks.routing_oracles import (
     BP,
     amount_of_impact,
@@ -33,27 +45,19 @@ from benchmarks.routing_oracles import (
 
 from fillwright.config import Settings
 from fillwright.domain.amounts import U64_MAX, SwapMode
-from fillwright.domain.errors import QuoteRefused
 from fillwright.domain.orders import OrderSpec, OrderType
 from fillwright.domain.tokens import MAINNET_TOKENS
-from fillwright.market.snapshot import Snapshot, venue_for
+from fillwright.market.snapshot import Snapshot
 from fillwright.paper.default_market import default_pools, reference_prices
 from fillwright.paper.generator import CLOCK, Coin, coins, market, pool_of_pair, snapshot_of
 from fillwright.paper.world import Genesis
-from fillwright.routing.book import Book, Side
+from fillwright.routing.book import Book
 from fillwright.routing.replay import decide_recorded, replay
 from fillwright.routing.route import Router
 from fillwright.routing.split import Splitter
 from fillwright.routing.subset import best_subset
 from fillwright.routing.terms import RoutingTerms
-from fillwright.venues.venue import Swap
 
-HELD = coins(3, 8)
-PAIR = (HELD[0], HELD[1])
-FREE = RoutingTerms(lookup_tables=True, signature_lamports=0, priority_micro_lamports=0, hop_tolerance_bps=0)
-UNLIMITED = RoutingTerms(
-    max_legs=50, max_bytes=10**6, max_locks=10**6, max_compute=10**9, signature_lamports=0, priority_micro_lamports=0
-)
 NOISE = 1e-4
 """Basis points: beside this, what a solver gains is its own tolerance and what a float loses its own rounding."""
 broken: list[str] = []
@@ -65,28 +69,6 @@ def promise(kept: bool, what: str) -> None:
         print(f"  BROKEN: {what}")
 
 
-def order(
-    source: Coin, target: Coin, amount: int, mode: SwapMode = SwapMode.EXACT_IN, max_legs: int | None = None
-) -> OrderSpec:
-    return OrderSpec("a", "w", OrderType.MARKET, source.mint, target.mint, mode, amount, 50, max_legs=max_legs)
-
-
-def direct_market(seed: int, count: int, noise: float = 0.002, venues: Sequence[str] = ("",)) -> Snapshot:
-    draw = Random(f"sizes/{seed}")
-    return snapshot_of(
-        pool_of_pair(
-            seed, at, PAIR, dollars=exp(draw.gauss(log(60_000), 1.5)), noise=noise, venue=venues[at % len(venues)]
-        )
-        for at in range(count)
-    )
-
-
-def sides_of(snapshot: Snapshot) -> list[Side]:
-    book = Book()
-    book.open(snapshot)
-    return book.sides(PAIR[0].mint, PAIR[1].mint)
-
-
 def quantile(samples: Sequence[float], part: float) -> float:
     return sorted(samples)[min(int(len(samples) * part), len(samples) - 1)]
 
@@ -95,20 +77,6 @@ def timed(work: Callable[..., object], *given: object) -> float:
     started = perf_counter()
     work(*given)
     return perf_counter() - started
-
-
-def changes(snapshot: Snapshot, draw: Random) -> Iterator[Snapshot]:
-    """The snapshot with one more pool swapped through, again and again."""
-    while True:
-        address = draw.choice(sorted(snapshot.pools))
-        pool = snapshot.pools[address]
-        swap = Swap(draw.choice(pool.mints), SwapMode.EXACT_IN, draw.randrange(10**6, 10**8))
-        try:
-            pool = venue_for(pool).apply(pool, swap, snapshot.clock)[1]
-        except QuoteRefused:
-            continue
-        snapshot = Snapshot(snapshot.clock, {**snapshot.pools, address: pool}, snapshot.by_pair)
-        yield snapshot
 
 
 def split() -> None:
@@ -250,12 +218,6 @@ def behind_exhaustive() -> None:
     )
 
 
-UNLIMITED_HOPS = RoutingTerms(
-    max_bytes=10**6, max_locks=10**6, max_compute=10**9, signature_lamports=0, priority_micro_lamports=0,
-    hop_tolerance_bps=0,
-)  # fmt: skip
-
-
 def single(cases: int) -> None:
     """Goal 4: all venues, flat bins, drained pools, tiny and huge amounts, both modes; paths in every fifth market."""
     gc.disable()  # what this process has loaded for its oracles is no part of a decision
@@ -297,22 +259,6 @@ def single(cases: int) -> None:
             Figure("slowest decision", max(times) * 1e3, "ms", baseline=took),
         ],
     )
-
-
-def drained(draw: Random, snapshot: Snapshot) -> Snapshot:
-    pools = dict(snapshot.pools)
-    for address, pool in snapshot.pools.items():
-        if draw.random() < 0.3:
-            swap = Swap(draw.choice(pool.mints), SwapMode.EXACT_IN, int(10 ** draw.uniform(6, 17)))
-            try:
-                pools[address] = venue_for(pool).apply(pool, swap, snapshot.clock)[1]
-            except QuoteRefused:
-                continue
-    return Snapshot(snapshot.clock, pools, snapshot.by_pair)
-
-
-APART = ("raydium_amm_v4", "raydium_cpmm", "raydium_clmm", "meteora_dlmm", "meteora_damm_v2")
-"""Without DAMM v1: pools that share a lending vault can't share a transaction, which is no rule that a grid knows."""
 
 
 def grids() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.chain.world import WALLET, LocalWorld
 
 from fillwright.chain.endpoint import RpcEndpoint
-from fillwright.chain.live import LiveConfig, check_live, open_live, read_live
+from fillwright.chain.live import LiveConfig, check_live, market_at, open_live, read_live
 from fillwright.chain.signer.policy import Policy
 from fillwright.chain.signer.secret import SecretKey
 from fillwright.chain.signer.service import SignerServer, SignerService
@@ -55,6 +55,34 @@ def test_the_file_of_the_guide_is_read(tmp_path: Path) -> None:
         read_live(path)
     with pytest.raises(ConfigError):
         read_live(tmp_path / "missing.toml")
+
+
+def test_a_file_without_endpoints_takes_the_one_that_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "live.toml"
+    path.write_text('pools = ["x"]')
+    with pytest.raises(ConfigError, match="endpoint"):
+        read_live(path)
+    (endpoint,) = read_live(path, "https://node.example/secret-key").endpoints
+    assert (endpoint.name, endpoint.websocket_url) == ("node.example", "wss://node.example/secret-key")
+
+
+@pytest.mark.parametrize(
+    "url", ["node.example", "ftp://node.example/secret-key", "http://?secret", "http://[secret-key"]
+)
+def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        market_at(url, ["x"], [])
+    assert "secret" not in refused.value.message
+
+
+def test_a_market_is_looked_at_by_pools_and_pairs() -> None:
+    a, b = Mint("a"), Mint("b")
+    config = market_at("http://127.0.0.1:8899", ["x"], [(a, b)])
+    assert config.pools == (Address("x"),)
+    assert [(pair.a, pair.b) for pair in config.pairs] == [(a, b)]
+    assert config.endpoints[0].websocket_url == "ws://127.0.0.1:8900"
+    with pytest.raises(ConfigError, match="nothing could be traded"):
+        market_at("http://127.0.0.1:8899", [], [])
 
 
 def test_a_signer_and_the_right_cluster_are_demanded(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tests.chain.test_solana import POOLS, first_quotable
 from tests.chain.world import LocalWorld, engine, sign
 
+from fillwright import observe
 from fillwright.domain.accounts import Address
 from fillwright.domain.amounts import SwapMode
 from fillwright.market.drift import Drift, DriftPolicy, DriftSentinel
@@ -74,3 +75,4 @@ def test_a_landed_swap_that_differs_quarantines_its_pool() -> None:
     asyncio.run(swap(world, sentinel, cheat=1))
     assert list(sentinel.quarantined) == list(world.held)
     assert sentinel.quarantined[next(iter(world.held))].source == "a landed swap"
+    assert observe.REGISTRY.get_sample_value("fillwright_pools_quarantined") == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from solders.pubkey import Pubkey
 from tests.venues.raydium_data import OWN, SHARED
 
@@ -52,13 +53,29 @@ def test_a_hop_must_yield_what_the_next_one_spends() -> None:
     assert [each.swap.amount for each in swaps] == [10, 20, 300]
 
 
+def test_an_exact_output_over_hops_lets_each_hop_spend_what_the_one_before_gives() -> None:
+    swaps = plan_swaps(plan((leg(10, 105), leg(20, 210), leg(300, 50, B, C)), 33, SwapMode.EXACT_OUT))
+    assert [each.limit for each in swaps] == [11, 22, 315]
+    assert [each.swap.amount for each in swaps] == [105, 210, 50]
+
+
+@pytest.mark.parametrize("mode", [SwapMode.EXACT_IN, SwapMode.EXACT_OUT])
+def test_paths_beside_each_other_share_the_plans_bound_where_they_are_free(mode: SwapMode) -> None:
+    legs = (leg(60, 600), replace(leg(40, 90, A, C), path=1), replace(leg(80, 400, C, B), path=1, hop=1))
+    exact_in = mode is SwapMode.EXACT_IN
+    swaps = plan_swaps(plan(legs, 500 if exact_in else 200, mode))
+    assert [each.leg for each in swaps] == list(legs)
+    assert [each.limit for each in swaps] == ([300, 80, 200] if exact_in else [120, 80, 90])
+    assert [each.swap.amount for each in swaps] == ([60, 40, 80] if exact_in else [600, 90, 400])
+
+
 @pytest.mark.parametrize(
     "broken",
     [
         plan((leg(10, 100), leg(20, 50, B, A)), 1),
         plan((leg(10, 100), leg(20, 50, C, B)), 1),
         plan((leg(10, 100), leg(120, 50, B, C)), 1),
-        plan((leg(10, 100), leg(100, 50, B, C)), 1, SwapMode.EXACT_OUT),
+        plan((leg(10, 100), leg(120, 50, B, C)), 1, SwapMode.EXACT_OUT),
     ],
     ids=["a circle", "a gap", "too much for the hop before", "exact-out hops"],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,29 @@ def skip_without(*venues: str) -> None:
                 pytest.skip(f"FILLWRIGHT_PROGRAMS names no folder with {program}.so")
 
 
+def _renamed(accounts: Mapping[Address, Account], names: Mapping[str, str]) -> dict[Address, Account]:
+    """The accounts with other mints in place of some: in their data, and as accounts."""
+    found = {}
+    for address, account in accounts.items():
+        data = account.data
+        for old, new in names.items():
+            data = data.replace(bytes(Pubkey.from_string(old)), bytes(Pubkey.from_string(new)))
+        found[Address(names.get(address, address))] = Account(account.owner, data, account.lamports)
+    return found
+
+
 class LocalWorld:
     """Pools on a local chain, a rich wallet, and a market that sees the newest accounts."""
 
-    def __init__(self, *pools: str, faults: Faults | None = None, seed: int = 1, dear: bool = True) -> None:
+    def __init__(
+        self,
+        *pools: str,
+        faults: Faults | None = None,
+        seed: int = 1,
+        dear: bool = True,
+        same: Mapping[str, str] | None = None,
+    ) -> None:
+        """`same`: mints that are taken for other ones, so that pools of different tokens trade the same."""
         venues = {pool.partition("/")[0] for pool in pools}
         skip_without(*sorted(venues))
         self.local = LocalChain(seed=seed, faults=faults, start_slot=SLOT, start_time_s=TIME_S)
@@ -81,7 +100,7 @@ class LocalWorld:
         self.held: dict[Address, list[Address]] = {}
         mints: set[str] = set()
         for name in pools:
-            accounts = pool_accounts(name)
+            accounts = _renamed(pool_accounts(name), same or {})
             load_accounts(self.local, accounts)
             address = pool_in(accounts)[1]
             self.held[address] = list(accounts)

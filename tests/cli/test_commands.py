@@ -116,6 +116,28 @@ def test_a_decision_is_explained(engine: Server) -> None:
     one_line(piped("explain", "0" * 36, "--url", engine.url), "id_invalid")
 
 
+def test_a_route_over_another_token_is_drawn_hop_by_hop(engine: Server) -> None:
+    with Client(engine.url) as client:
+        order = client.wait(client.submit(input="BONK", output="USDC", amount="50000000").id)
+    for columns in (80, 140):
+        drawn = on_terminal(columns, "explain", order.id, "--url", engine.url)
+        fits(drawn, columns)
+        for expected in ("BONK → SOL → USDC", "stay as dust", "SOL → USDC", "dust  ", "together"):
+            assert expected in drawn.out
+    graph = piped("explain", order.id, "--dot", "--url", engine.url).out
+    assert '"BONK" -> "SOL"' in graph
+    assert '"SOL" -> "USDC"' in graph
+
+
+def test_a_decision_without_a_route_is_explained_too(engine: Server) -> None:
+    with Client(engine.url) as client:
+        order = client.wait(client.submit(input="JUP", output="WIF", amount="1").id)
+    drawn = on_terminal(80, "explain", order.id, "--url", engine.url)
+    assert drawn.status == 0
+    assert "the same as was decided" in drawn.out
+    assert "no_pool" in drawn.out
+
+
 def test_a_route_is_narrowed_by_options(engine: Server) -> None:
     asked = ("quote", "SOL", "USDC", "60", "--url", engine.url)
     (whole,) = lines_of(piped(*asked))

@@ -195,6 +195,36 @@ def test_other_than_loopback_needs_keys_or_to_be_opened() -> None:
     assert _load(HOST=EVERYWHERE, COMPAT_INSECURE="1").settings.compat_insecure
 
 
+KEYS = json.dumps([{"account": "desk", "sha256": "ab" * 32}])
+LIVE = {"FILLWRIGHT_API_KEYS": KEYS, "FILLWRIGHT_LIVE_CONFIG": "live.toml"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"FILLWRIGHT_MODE": "devnet", "FILLWRIGHT_LIVE_CONFIG": "live.toml"}, "API_KEYS"),
+        ({"FILLWRIGHT_MODE": "mainnet", "FILLWRIGHT_API_KEYS": KEYS}, "LIVE_CONFIG"),
+        ({"FILLWRIGHT_MODE": "mainnet", **LIVE, "PRIVATE_KEY": "[7, 7, 7]"}, "PRIVATE_KEY"),
+        ({"FILLWRIGHT_MODE": "devnet", **LIVE, "FILLWRIGHT_SNAPSHOT": "pools"}, "SNAPSHOT"),
+        ({"FILLWRIGHT_MODE": "devnet", **LIVE, "FILLWRIGHT_PAPER_RPC_URL": "http://n"}, "PAPER_RPC_URL"),
+        ({"FILLWRIGHT_SNAPSHOT": "pools", "FILLWRIGHT_PAPER_RPC_URL": "http://n"}, "SNAPSHOT"),
+        ({"FILLWRIGHT_PAPER_POOLS": "x"}, "PAPER_RPC_URL"),
+    ],
+)
+def test_what_contradicts_the_mode_refuses_the_start(wrong: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match=named) as refused:
+        _load(**wrong)
+    assert "7, 7" not in refused.value.message
+
+
+def test_a_live_mode_and_paper_on_live_pools_are_read() -> None:
+    assert _load(FILLWRIGHT_MODE="mainnet", **LIVE).settings.mode == "mainnet"
+    paper = _load(FILLWRIGHT_PAPER_RPC_URL="https://n.example/the-key", FILLWRIGHT_PAPER_POOLS="x, y")
+    assert paper.settings.paper_pools == ("x", "y")
+    shown = {one.name: one.value for one in effective(paper)}
+    assert shown["paper_rpc_url"] == "https://n.example/****"
+
+
 def test_no_secret_is_shown() -> None:
     digest = "ab" * 32
     secrets = {

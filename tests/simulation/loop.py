@@ -6,8 +6,10 @@ import asyncio
 import random
 import selectors
 from collections import deque
-from collections.abc import Coroutine, Mapping
-from heapq import heappop
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,13 +37,33 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """`time()` jumps to the next timer whenever nothing is ready."""
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, seed: int) -> None:
         super().__init__(NoSelector())
         self._virtual_s = 0.0
         self._shuffle = random.Random(seed).shuffle
         self._steps = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbers = count()
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        """As asyncio's own, without its checks."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's own; tuples are compared faster than handles."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._virtual_s + delay, callback, *args, context=context)
 
     def time(self) -> float:
         return self._virtual_s
@@ -51,16 +73,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise RuntimeError("the simulation does not end")
-        ready, scheduled = self._ready, self._scheduled
-        while scheduled:
-            first = scheduled[0]
-            if not first.cancelled():
-                if first.when() > self._virtual_s:
+        ready, timers = self._ready, self._timers
+        while timers:
+            when, _, timer = timers[0]
+            if not timer._cancelled:  # type: ignore[attr-defined]
+                if when > self._virtual_s:
                     if ready:
                         break
-                    self._virtual_s = first.when()
-                ready.append(first)
-            heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
+                    self._virtual_s = when
+                ready.append(timer)
+            heappop(timers)
         if not ready:
             raise RuntimeError("the simulation waits for something that nobody will do")
         batch = list(ready)
@@ -68,13 +90,42 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if len(batch) > 1:
             self._shuffle(batch)
         for handle in batch:
-            if not handle.cancelled():
+            if not handle._cancelled:  # type: ignore[attr-defined]
                 handle._run()
+
+
+_running: VirtualLoop | None = None
+"""The loop of the run that is going on: asking asyncio for it costs a call of the kernel each time."""
+
+
+def now_s() -> float:
+    """Virtual time of the run that is going on."""
+    if _running is None:
+        raise RuntimeError("no simulation is running")
+    return _running.time()
+
+
+async def pause(seconds: float) -> None:
+    """As asyncio.sleep, on the loop of the run that is going on."""
+    if _running is None:
+        raise RuntimeError("no simulation is running")
+    woken: asyncio.Future[None] = asyncio.Future(loop=_running)
+    timer = _running.call_later(max(seconds, 0.0), _wake, woken)
+    try:
+        await woken
+    finally:
+        timer.cancel()
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 def run(main: Coroutine[Any, Any, T], seed: int) -> T:
     """Run `main` to its end on a fresh virtual loop."""
-    loop = VirtualLoop(seed)
+    global _running
+    loop = _running = VirtualLoop(seed)
     try:
         asyncio.set_event_loop(loop)
         return loop.run_until_complete(main)
@@ -85,3 +136,4 @@ def run(main: Coroutine[Any, Any, T], seed: int) -> T:
         loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
         asyncio.set_event_loop(None)
         loop.close()
+        _running = None

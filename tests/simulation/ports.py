@@ -38,6 +38,7 @@ from fillwright.domain.transactions import (
     SwapPlan,
 )
 from fillwright.ports import Change, CommitListener, Lease, OrderFilter, StoreStats
+from simulation.loop import now_s, pause
 
 WINDOW = 150
 FINALITY_BLOCKS = 32
@@ -51,13 +52,13 @@ class LoopClock:
         self.skew_ms = skew_ms
 
     def now_ms(self) -> int:
-        return EPOCH_MS + self.skew_ms + int(asyncio.get_running_loop().time() * 1000)
+        return EPOCH_MS + self.skew_ms + int(now_s() * 1000)
 
     def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
+        return now_s()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await pause(seconds)
 
 
 class CountingIds:
@@ -98,17 +99,16 @@ class Process:
 
     async def gate(self) -> None:
         """Pass after a random pause, if the process still lives; hang for ever otherwise."""
-        await asyncio.sleep(self._rng.random() * self._max_pause_s)
-        loop = asyncio.get_running_loop()
-        while loop.time() < self.frozen_until_s:
-            await asyncio.sleep(self.frozen_until_s - loop.time())
+        await pause(self._rng.random() * self._max_pause_s)
+        while now_s() < self.frozen_until_s:
+            await pause(self.frozen_until_s - now_s())
         if self.dead:
-            await loop.create_future()
+            await asyncio.get_running_loop().create_future()
 
 
 def _store_ms() -> int:
     """The store server's own clock."""
-    return int(asyncio.get_running_loop().time() * 1000)
+    return int(now_s() * 1000)
 
 
 class SimStore:
@@ -350,7 +350,7 @@ class SimChain:
     async def grow(self) -> None:
         """Produce blocks for ever; run as a task of the world, not of the engine."""
         while True:
-            await asyncio.sleep(self._rng.uniform(0.2, 0.6))
+            await pause(self._rng.uniform(0.2, 0.6))
             self.height += 1
             self._settle()
 
@@ -508,7 +508,7 @@ class ChainView:
 
     async def wait_for_news(self, signature: str, timeout_s: float) -> None:
         await self._process.gate()
-        await asyncio.sleep(timeout_s * self._rng.random())
+        await pause(timeout_s * self._rng.random())
 
 
 class SimSigner:

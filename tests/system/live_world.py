@@ -64,10 +64,11 @@ class LiveWorld:
         run = ["run", f"--policy={folder / 'policy.toml'}", f"--socket={self.socket}", f"--data-dir={self.data_dir}"]
         self.signer = self._process("signer", run, private_key=json.dumps(list(bytes(self.wallet))))
         keys = [{"account": "me", "sha256": hashlib.sha256(API_KEY.encode()).hexdigest(), "scopes": ["read", "trade"]}]
-        self.engine = EngineProcess(
-            self.data_dir, free_port(), mode="devnet", live_config=folder / "live.toml", signer_socket=self.socket,
-            api_keys=json.dumps(keys), **{"backoff_s": 0.2, "rebroadcast_s": 0.2, "max_retries": 10, **settings},
-        )  # fmt: skip
+        self.settings: dict[str, object] = {
+            "mode": "devnet", "live_config": folder / "live.toml", "signer_socket": self.socket,
+            "api_keys": json.dumps(keys), "backoff_s": 0.2, "rebroadcast_s": 0.2, "max_retries": 10, **settings,
+        }  # fmt: skip
+        self.engine = EngineProcess(self.data_dir, free_port(), **self.settings)
 
     @property
     def socket(self) -> Path:

@@ -112,8 +112,8 @@ class LiveEngine:
 
 
 @asynccontextmanager
-async def live_engine(folder: Path, faults: Faults) -> AsyncIterator[LiveEngine]:
-    world = LocalWorld(*POOLS, faults=faults, seed=SEED)
+async def live_engine(folder: Path, faults: Faults, world: LocalWorld | None = None) -> AsyncIterator[LiveEngine]:
+    world = world or LocalWorld(*POOLS, faults=faults, seed=SEED)
     async with AsyncExitStack() as stack:
         node = LocalNode(world.local)
         await node.open()
@@ -136,6 +136,7 @@ async def live_engine(folder: Path, faults: Faults) -> AsyncIterator[LiveEngine]
             pools=tuple(world.held),
             feed=FeedSettings(poll_s=0.05, stale_after_s=3.0, verify_s=5.0),
             guards=GuardPolicy(max_transfer_fee_bps=10_000),
+            blockhash_life_s=0.0,  # blocks pass here much faster than seconds
         )
         world.local.dice.faults = QUIET
         live = await stack.enter_async_context(

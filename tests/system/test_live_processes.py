@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import asyncpg
 import httpx2
 import pytest
 from tests.chain.world import skip_without
@@ -23,12 +24,26 @@ from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.domain.errors import FillwrightError
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import OrderStatus
+from fillwright.store.postgres import PostgresStore
+from fillwright.store.postgres_schema import migrate
 from fillwright.venues.vectors import pool_in
+from servers import PostgresServer, RedisServer
 from system import audit
+from system.process import EngineProcess, free_port
 
 ORDERS = int(os.environ.get("FILLWRIGHT_LIVE_ORDERS", "24"))
 KILLS = int(os.environ.get("FILLWRIGHT_LIVE_KILLS", "6"))
-FAULTS = {"drop": 0.2, "lost_reply": 0.1, "http_429": 0.05, "http_5xx": 0.05, "false_null": 0.1, "competitor": 0.2}
+FAULTS = {
+    "drop": 0.2,
+    "delay_slots": 100,
+    "lost_reply": 0.2,
+    "http_429": 0.05,
+    "http_5xx": 0.05,
+    "false_null": 0.1,
+    "status_lag_slots": 3,
+    "cut_socket": 0.002,
+    "competitor": 0.3,
+}
 SETTLE_LIMIT_S = 60.0 + 2 * ORDERS
 
 
@@ -151,6 +166,62 @@ async def _kill_again_and_again(world: LiveWorld) -> None:
         assert not shows_key(world, metrics.encode())
     assert await asyncio.to_thread(world.engine.stop) == 0
     books = await audit.read_books(world.data_dir)
+    assert set(accepted.values()) == set(books.orders)
+    assert violations(world, books, before) == []
+    ended = Counter(str(order.status) for order in books.orders.values())
+    assert ended["confirmed"] >= ORDERS // 2, ended
+    assert not ended["needs_review"]
+
+
+@pytest.mark.timeout(300 + 4 * ORDERS)
+def test_live_workers_that_are_killed_hand_their_orders_to_each_other(tmp_path: Path) -> None:
+    skip_without(*{pool.partition("/")[0] for pool in POOLS})
+    world = LiveWorld(tmp_path, faults=FAULTS, execution_timeout_s=120.0, marker_sweep_s=2.0)
+    postgres, redis = PostgresServer(durable=True), RedisServer()
+    given = {**world.settings, "database_url": postgres.url, "redis_url": redis.url, "lease_ttl_s": 1.5,
+             "heartbeat_s": 0.3, "sweep_s": 0.2, "concurrency": 8}  # fmt: skip
+    api = EngineProcess(world.data_dir, free_port(), command="api", **given)
+    workers = [EngineProcess(tmp_path / f"worker-{n}", 0, command="worker", **given) for n in range(2)]
+    try:
+        postgres.start()
+        redis.start()
+        asyncio.run(_migrated(postgres.url))
+        asyncio.run(_kill_workers(world, api, workers, postgres.url))
+        assert not [path for path in _files(tmp_path) if shows_key(world, path.read_bytes())]
+    finally:
+        for process in (api, *workers):
+            process.kill()
+        world.close()
+        redis.stop()
+        postgres.stop()
+
+
+async def _migrated(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await migrate(connection)
+    finally:
+        await connection.close()
+
+
+async def _kill_workers(world: LiveWorld, api: EngineProcess, workers: list[EngineProcess], url: str) -> None:
+    draw = random.Random(7)
+    for process in (world.node, world.signer, api, *workers):
+        await asyncio.to_thread(process.start)
+    before = world.balances()
+    accepted: dict[str, str] = {}
+    async with AsyncClient(api.url, api_key=API_KEY, timeout_s=5.0) as client:
+        assert (await client.stats()).mode == "devnet"
+        for number in range(ORDERS):
+            await submit(client, order_of(number, draw), accepted)
+        for kill in range(KILLS):
+            await asyncio.sleep(draw.uniform(0.2, 1.5))
+            await asyncio.to_thread(workers[kill % 2].kill)
+            await asyncio.to_thread(workers[kill % 2].start)
+        await all_ended(client, accepted)
+    for process in (api, *workers):
+        assert await asyncio.to_thread(process.stop) == 0
+    books = await audit.books_of(PostgresStore(url, connections=4))
     assert set(accepted.values()) == set(books.orders)
     assert violations(world, books, before) == []
     ended = Counter(str(order.status) for order in books.orders.values())

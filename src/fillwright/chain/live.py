@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from fillwright.chain.discover import discover_mint, discover_pair
 from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_url
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
 from fillwright.chain.fees import FeePolicy
-from fillwright.chain.rpc import Rpc
+from fillwright.chain.rpc import NodeFault, Rpc
 from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sender, Senders
 from fillwright.chain.signer.client import SocketSigner
 from fillwright.chain.solana import SolanaChain, Tip
@@ -34,6 +35,11 @@ from fillwright.market.guards import GuardPolicy, TokenGuard
 from fillwright.ports import Clock
 
 MAX_CONFIG_BYTES = 1024 * 1024
+START_LIMIT_S = 10.0
+"""How long a start is tried again while the endpoints answer nothing that can be used."""
+START_RETRY_S = 0.5
+T = TypeVar("T")
+
 MAINNET_GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
 
 
@@ -187,7 +193,7 @@ async def open_live(
         witness = None
         if config.witness is not None:
             other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
-            await _check_cluster(other, mode)
+            await _patiently(lambda: _check_cluster(other, mode), clock)
             witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
             parts += _endpoint_parts("witness", other, clock)
         watching = asyncio.create_task(signer.watch(clock), name="signer-watch")
@@ -205,22 +211,34 @@ async def open_market(
     async with AsyncExitStack() as opened:
         rpc = await _open_rpc(opened, config.endpoints, clock, config.rpc_timeout_s)
         if mode is not None:
-            await _check_cluster(rpc, mode)
+            await _patiently(lambda: _check_cluster(rpc, mode), clock)
         stream = await _open_stream(opened, config, clock)
         sentinel = DriftSentinel(config.drift)
         feed = LiveMarketFeed(
             rpc=rpc,
             clock=clock,
             tokens=tokens,
-            pools=await _pools(config, rpc),
+            pools=await _patiently(lambda: _pools(config, rpc), clock),
             stream=stream,
             settings=config.feed,
             sentinel=sentinel,
             guard=TokenGuard(config.guards),
         )
-        await feed.open()
+        await _patiently(feed.open, clock)
         opened.push_async_callback(feed.close)
         yield LiveMarket(feed=feed, rpc=rpc, sentinel=sentinel, stream=stream, clock=clock)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]], clock: Clock) -> T:
+    """What `call` gives, tried again for START_LIMIT_S where no endpoint answers. Raises its ChainError then."""
+    end_s = clock.monotonic_s() + START_LIMIT_S
+    while True:
+        try:
+            return await call()
+        except NodeFault:
+            if clock.monotonic_s() > end_s:
+                raise
+            await clock.sleep(START_RETRY_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

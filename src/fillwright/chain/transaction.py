@@ -7,7 +7,7 @@ Must not: sign, send or ask anyone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import msgspec
 from solders.address_lookup_table_account import AddressLookupTableAccount
@@ -50,23 +50,31 @@ class LegSwap(msgspec.Struct, frozen=True):
     limit: int
 
 
+_Legs = list[tuple[int, Leg]]
+"""Legs with their numbers in the plan."""
+
+
 def plan_swaps(plan: SwapPlan) -> list[LegSwap]:
-    """The plan's legs with their bounds, which together enforce the plan's own.
+    """The plan's legs with their bounds, which together enforce the plan's own, in the plan's order.
 
     Parallel legs share a bound in proportion to their quotes, to the unit; none is asked for more than its quote
-    unless the plan asks for more than all of them.
-    A hop before the last must yield what the next one was given as input. Raises ChainError `plan_unsupported`.
+    unless the plan asks for more than all of them. On a path of several hops, what a hop gives for certain covers
+    what the next one takes: with a fixed input a hop must yield what the next one spends, with a fixed output a hop
+    may spend what the one before gives. Raises ChainError `plan_unsupported`.
     """
-    hops = [list(legs) for _, legs in groupby(plan.legs, key=lambda leg: (leg.input_mint, leg.output_mint))]
-    _check_hops(plan, hops)
-    swaps: list[LegSwap] = []
-    for number, legs in enumerate(hops):
-        last = number == len(hops) - 1
-        total = plan.limit if last else sum(leg.amount_in for leg in hops[number + 1])
-        if not last and total > sum(leg.amount_out for leg in legs):
-            raise ChainError("a hop spends more than the one before yields", code="plan_unsupported")
-        swaps += _parallel(plan.mode, legs, total)
-    return swaps
+    numbered = enumerate(plan.legs)
+    paths = [_hops(plan, list(legs)) for _, legs in groupby(numbered, key=lambda each: each[1].path)]
+    exact_in = plan.mode is SwapMode.EXACT_IN
+    free = [path[-1] if exact_in else path[0] for path in paths]
+    swaps = _parallel(plan.mode, [each for legs in free for each in legs], plan.limit)
+    for path in paths:
+        for before, after in pairwise(path):
+            given, taken = sum(leg.amount_out for _, leg in before), sum(leg.amount_in for _, leg in after)
+            if taken > given:
+                raise ChainError("a hop spends more than the one before yields", code="plan_unsupported")
+            swaps |= _parallel(plan.mode, before, taken) if exact_in else _parallel(plan.mode, after, given)
+    _check_sides(plan, paths)
+    return [swaps[number] for number in range(len(plan.legs))]
 
 
 def build_instructions(
@@ -130,33 +138,42 @@ def _mints(plan: SwapPlan) -> list[Mint]:
     return found
 
 
-def _check_hops(plan: SwapPlan, hops: Sequence[Sequence[Leg]]) -> None:
-    mints = [plan.input_mint, *(legs[0].output_mint for legs in hops)]
-    chained = all(legs[0].input_mint == mint for legs, mint in zip(hops, mints, strict=False))
-    if not hops or not chained or mints[-1] != plan.output_mint or len(set(mints)) != len(mints):
+def _hops(plan: SwapPlan, legs: _Legs) -> list[_Legs]:
+    """One path's legs by hop. Raises ChainError where they do not lead from the plan's input to its output."""
+    hops = [list(parallel) for _, parallel in groupby(legs, key=lambda each: (each[1].input_mint, each[1].output_mint))]
+    mints = [plan.input_mint, *(parallel[0][1].output_mint for parallel in hops)]
+    chained = all(parallel[0][1].input_mint == mint for parallel, mint in zip(hops, mints, strict=False))
+    if not chained or mints[-1] != plan.output_mint or len(set(mints)) != len(mints):
         raise ChainError("the plan's legs do not lead from its input to its output", code="plan_unsupported")
-    if plan.mode is SwapMode.EXACT_OUT and len(hops) > 1:
-        raise ChainError("an exact output through several hops can't be bounded", code="plan_unsupported")
-    if plan.mode is SwapMode.EXACT_IN and sum(leg.amount_in for leg in hops[0]) != plan.amount_in:
-        raise ChainError("the plan's legs do not spend its input", code="plan_unsupported")
-    if plan.mode is SwapMode.EXACT_OUT and sum(leg.amount_out for leg in hops[0]) != plan.amount_out:
+    return hops
+
+
+def _check_sides(plan: SwapPlan, paths: Sequence[Sequence[_Legs]]) -> None:
+    """Raises ChainError where the legs' fixed side is not the plan's, in all."""
+    if not paths:
+        raise ChainError("the plan has no legs", code="plan_unsupported")
+    if plan.mode is SwapMode.EXACT_IN:
+        if sum(leg.amount_in for path in paths for _, leg in path[0]) != plan.amount_in:
+            raise ChainError("the plan's legs do not spend its input", code="plan_unsupported")
+    elif sum(leg.amount_out for path in paths for _, leg in path[-1]) != plan.amount_out:
         raise ChainError("the plan's legs do not yield its output", code="plan_unsupported")
 
 
-def _parallel(mode: SwapMode, legs: Sequence[Leg], total: int) -> list[LegSwap]:
+def _parallel(mode: SwapMode, legs: _Legs, total: int) -> dict[int, LegSwap]:
+    """The legs with their shares of `total`, by their numbers."""
     exact_in = mode is SwapMode.EXACT_IN
-    quoted = [leg.amount_out if exact_in else leg.amount_in for leg in legs]
+    quoted = [leg.amount_out if exact_in else leg.amount_in for _, leg in legs]
     whole, before, given = sum(quoted), 0, 0
     if whole <= 0:
         raise ChainError("the plan's legs can't meet its bound", code="plan_unsupported")
-    swaps = []
-    for leg, amount in zip(legs, quoted, strict=True):
+    swaps = {}
+    for (number, leg), amount in zip(legs, quoted, strict=True):
         before += amount
         # Cumulative shares, rounded down: they sum to `total`, and none exceeds its quote while total <= whole.
         share = total * before // whole - given
         given += share
         fixed = leg.amount_in if exact_in else leg.amount_out
-        swaps.append(LegSwap(leg, Swap(leg.input_mint, mode, fixed), share))
+        swaps[number] = LegSwap(leg, Swap(leg.input_mint, mode, fixed), share)
     return swaps
 
 

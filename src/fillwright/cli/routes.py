@@ -25,6 +25,8 @@ from fillwright.cli.show import (
 from fillwright.domain.amounts import SwapMode
 
 MAX_SHOWN_CANDIDATES = 30
+_VISIBLE = Decimal("1e-9")
+"""Parts of a cost that are smaller than this share of the whole come from the arrival price's last digit."""
 
 
 def quote_view(quote: wire.QuoteView, width: int) -> RenderableType:
@@ -108,7 +110,7 @@ def shortfall_view(shortfall: wire.ShortfallView) -> RenderableType:
     whole = Decimal(shortfall.benchmark)
     for part in ("delay", "fees", "impact", "dust", "timing", "network"):
         value = Decimal(getattr(shortfall, part))
-        if value:
+        if abs(value) > whole * _VISIBLE:
             share = str(value * 10_000 / whole) if whole else "0"
             rows.append((f"  {part}", f"{number(str(value), 6)} {token}  {bps(share)}"))
     rows.append(("  together", f"{number(shortfall.total, 6)} {token}  {bps(shortfall.total_bps)}"))

@@ -17,7 +17,7 @@ from fillwright import observe
 from fillwright.domain.errors import AlreadyProcessed, ChainError
 from fillwright.domain.orders import Attempt, AttemptStatus, Built, Landed, OrderError, OrderId, RolledBack, Submitted
 from fillwright.domain.routes import Route
-from fillwright.domain.transactions import Commitment, LandedTransaction, SignatureStatus, SwapPlan
+from fillwright.domain.transactions import Blockhash, Commitment, LandedTransaction, SignatureStatus, SwapPlan
 from fillwright.execution.held import HeldOrder
 from fillwright.ports import Chain, Clock, Signer
 
@@ -96,13 +96,7 @@ class Attempts:
             legs=route.legs,
             marker_seed=seed,
         )
-        if self._prompt:
-            await asyncio.sleep(0)
-        else:
-            await held.write_noted()
-        blockhash = await self._chain.latest_blockhash()
-        message = await self._chain.build(plan, blockhash)
-        await self._chain.simulate(message)
+        message, blockhash = await self._built(held, plan)
         signed = await self._signer.sign(message, plan)
         attempt = Attempt(
             order_id=order.id,
@@ -118,6 +112,24 @@ class Attempts:
         built = Built(number, signed.signature, blockhash.last_valid_block_height, route.limit)
         await held.record(built, attempt=attempt)
         observe.attempt_built(order.id, number, signed.signature)
+
+    async def _built(self, held: HeldOrder, plan: SwapPlan) -> tuple[bytes, Blockhash]:
+        """The plan's message, simulated, and its blockhash. Where the chain takes its time, the route is written
+        meanwhile; it is durable before this returns or raises."""
+        if self._prompt:
+            await asyncio.sleep(0)
+            return await self._simulated(plan)
+        writing = asyncio.ensure_future(held.write_noted())
+        try:
+            return await self._simulated(plan)
+        finally:
+            await writing
+
+    async def _simulated(self, plan: SwapPlan) -> tuple[bytes, Blockhash]:
+        blockhash = await self._chain.latest_blockhash()
+        message = await self._chain.build(plan, blockhash)
+        await self._chain.simulate(message)
+        return message, blockhash
 
     async def land(self, held: HeldOrder) -> Outcome:
         """Send the committed attempt until its outcome is proven. Raises what `HeldOrder.record` raises."""

@@ -19,6 +19,7 @@ from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.largest import decide_order
 from fillwright.routing.mid import mid_price
 from fillwright.routing.route import Decision, Router
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
@@ -32,8 +33,17 @@ class Intake:
     """Accepts orders once and for all: what `submit` returns is durable."""
 
     def __init__(
-        self, *, settings: Settings, store: Store, bus: Bus, clock: Clock, ids: Ids, market: MarketFeed
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        ids: Ids,
+        market: MarketFeed,
+        terms: RoutingTerms = DEFAULT_TERMS,
     ) -> None:
+        """`terms`: what quotes are routed by; the same as the journey's, so that orders get what was quoted."""
         self._settings = settings
         self._store = store
         self._bus = bus
@@ -41,6 +51,7 @@ class Intake:
         self._ids = ids
         self._market = market
         self._router = Router()
+        self._terms = terms
         self._accepting = True
         self._draining = False
         self._quoted: Snapshot | None = None
@@ -107,7 +118,7 @@ class Intake:
         terms = msgspec.msgpack.encode(spec)
         found = self._decisions.get(terms)
         if found is None:
-            found = decide_order(self._router, spec, snapshot)
+            found = decide_order(self._router, spec, snapshot, self._terms)
             if len(self._decisions) < MAX_DECISIONS:
                 self._decisions[terms] = found
         return found

@@ -7,6 +7,7 @@ timer (`run`) or by hand (`chain.advance`). Must not: listen beyond loopback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -70,7 +71,8 @@ class LocalNode:
         return f"ws://{LOOPBACK}:{self.port}"
 
     async def open(self, port: int = 0) -> None:
-        """Listen on `port` (0: any free one) of 127.0.0.1."""
+        """Listen on `port` (0: any free one) of 127.0.0.1; on the next one too, if it is free, where clients that are
+        given only the HTTP address look for WebSockets."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/", self._http)
         app.router.add_post(BUNDLE_PATH, self._http)
@@ -81,6 +83,9 @@ class LocalNode:
         site = web.TCPSite(self._runner, LOOPBACK, port)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        if port:
+            with contextlib.suppress(OSError):
+                await web.TCPSite(self._runner, LOOPBACK, port + 1).start()
         self.chain.on_change.append(self._changed)
 
     async def close(self) -> None:

@@ -84,9 +84,9 @@ def _median(source: Mint, target: Mint, snapshot: Snapshot) -> Fraction | None:
 def _between(source: Mint, target: Mint, snapshot: Snapshot) -> Mint | None:
     """The token with the most pools on its weaker side; of equals, the first by address."""
     near: dict[Mint, dict[Mint, int]] = {source: {}, target: {}}
-    for (first, second), addresses in snapshot.by_pair.items():
-        for end, other in ((first, second), (second, first)):
+    for pair in [pair for pair in snapshot.by_pair if source in pair or target in pair]:
+        for end, other in (pair, pair[::-1]):
             if end in near:
-                near[end][other] = len(addresses)
+                near[end][other] = len(snapshot.by_pair[pair])
     both = near[source].keys() & near[target].keys()
     return min(both, key=lambda mint: (-min(near[source][mint], near[target][mint]), mint), default=None)

@@ -11,17 +11,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nlargest
+from typing import NamedTuple
 
 from fillwright.domain.accounts import Address, Mint
 from fillwright.market.snapshot import Pair
 from fillwright.routing.book import LEVELS, Side
 
 MAX_VALUED = 120
+MAX_BETWEEN = 1_000
+"""Pairs of tokens remembered before all are forgotten."""
 MAX_KEPT = 6
 """Paths kept per size of input."""
 
 Path = tuple[Mint, ...]
 Sides = Callable[[Mint, Mint], list[Side]]
+
+
+class Between(NamedTuple):
+    """The tokens of the paths of two hops; of those of three, each first one with the second ones that may follow."""
+
+    one: tuple[Mint, ...]
+    two: tuple[tuple[Mint, tuple[Mint, ...]], ...]
 
 
 class Graph:
@@ -33,10 +43,25 @@ class Graph:
         for first, second in by_pair:
             found[first].append(second)
             found[second].append(first)
+        self._between: dict[tuple[Mint, Mint], Between] = {}
         self.neighbours: dict[Mint, tuple[Mint, ...]] = {mint: tuple(sorted(near)) for mint, near in found.items()}
 
     def of(self, mint: Mint) -> tuple[Mint, ...]:
         return self.neighbours.get(mint, ())
+
+    def between(self, source: Mint, target: Mint) -> Between:
+        """What can stand between the two: prices have no part in it, so it is worked out once."""
+        key = (source, target)
+        found = self._between.get(key)
+        if found is None:
+            if len(self._between) >= MAX_BETWEEN:
+                self._between.clear()
+            ends = {mint for mint in self.of(target) if mint != source}
+            starts = [mint for mint in self.of(source) if mint != target]
+            middles = tuple(mint for mint in starts if mint in ends)
+            pairs = ((mint, tuple(one for one in self.of(mint) if one in ends and one != mint)) for mint in starts)
+            found = self._between[key] = Between(middles, tuple(pair for pair in pairs if pair[1]))
+        return found
 
 
 def best_single(sides: Iterable[Side], x: float) -> tuple[float, Side | None]:
@@ -110,22 +135,28 @@ class PathFinder:
 
     def ranked(self, source: Mint, target: Mint, max_hops: int, kept: float) -> list[tuple[float, Path]]:
         """(marginal rate, path), best first, at most MAX_VALUED."""
-        price, near = self._price, self._graph.of
-        last = {mint: price(mint, target) for mint in near(target) if mint != source}
-        first = {mint: price(source, mint) for mint in near(source) if mint != target}
+        if max_hops < 2:
+            return []
+        price = self._price
+        one, two = self._graph.between(source, target)
+        last: dict[Mint, float] = {}
         found: list[tuple[float, Path]] = []
-        if max_hops >= 2:
-            for mint, rate in first.items():
-                if rate > 0.0 and last.get(mint, 0.0) > 0.0:
-                    found.append((rate * kept * last[mint], (source, mint, target)))
-        if max_hops >= 3:
-            for mint, rate in first.items():
-                if rate <= 0.0:
-                    continue
-                for middle in near(mint):
-                    after = last.get(middle, 0.0)
-                    if after > 0.0 and middle != mint:
-                        through = price(mint, middle)
-                        if through > 0.0:
-                            found.append((rate * kept * through * kept * after, (source, mint, middle, target)))
+        for mint in one:
+            rate = price(source, mint)
+            if rate > 0.0:
+                after = last[mint] = price(mint, target)
+                if after > 0.0:
+                    found.append((rate * kept * after, (source, mint, target)))
+        for mint, seconds in two if max_hops >= 3 else ():
+            rate = price(source, mint)
+            if rate <= 0.0:
+                continue
+            for middle in seconds:
+                after = last.get(middle, -1.0)
+                if after < 0.0:
+                    after = last[middle] = price(middle, target)
+                if after > 0.0:
+                    through = price(mint, middle)
+                    if through > 0.0:
+                        found.append((rate * kept * through * kept * after, (source, mint, middle, target)))
         return nlargest(MAX_VALUED, found)
