@@ -120,6 +120,18 @@ class Worker:
                 await self._slot_free.wait()
             elif not claimed:
                 ring = await self._bus.wait_ring(self._idle_s(), self._room())
+                if ring is None:
+                    await self._look_ahead()
+
+    async def _look_ahead(self) -> None:
+        """Learn when the next order will be due, so that it need not wait for the sweep after that."""
+        try:
+            ready_at_ms = await self._store.next_ready_ms()
+        except (StoreError, Unavailable) as error:
+            observe.worker_fault(self._name, error.code)
+            return
+        if ready_at_ms is not None and ready_at_ms > self._clock.now_ms():
+            self._remember_wake(ready_at_ms)
 
     def _room(self) -> int:
         return min(self._settings.concurrency - len(self._running), MAX_CLAIM)
