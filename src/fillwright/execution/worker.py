@@ -25,7 +25,10 @@ from fillwright.ports import Bus, Clock, Lease, Ring, Store
 MAX_CLAIM = 500
 MAX_JOURNEY_FAULTS = 5
 """Unexpected failures of one order's journey before it is failed or given to a person."""
+MAX_STORE_FAULTS = 100
+"""The same for failures of the store, which say nothing about the order: some eight minutes."""
 FAULT_PAUSE_S = 0.5
+MAX_FAULT_PAUSE_S = 5.0
 LATENCY_SAMPLES = 2_000
 
 
@@ -179,7 +182,8 @@ class Worker:
     async def _run(self, order: Order, lease: Lease) -> None:
         """Run one order's journey; again from the stored state after a failure that says nothing."""
         current: Order | None = order
-        for fault in range(MAX_JOURNEY_FAULTS + 1):
+        faults = store_faults = 0
+        while faults <= MAX_JOURNEY_FAULTS and store_faults <= MAX_STORE_FAULTS:
             if current is None or current.status in TERMINAL:
                 return
             try:
@@ -188,15 +192,18 @@ class Worker:
                 observe.order_lost(order.id)
                 return
             except (VersionConflict, StoreError, Unavailable) as error:
+                store_faults += 1
                 observe.worker_fault(self._name, error.code)
             except FillwrightError as error:
+                faults += 1
                 observe.journey_fault(order.id, error.code)
             except Exception as error:  # noqa: BLE001 - one order's defect must not stop the others
+                faults += 1
                 observe.journey_fault(order.id, type(error).__name__, error)
             else:
                 self._note(ended)
                 return
-            await self._clock.sleep(FAULT_PAUSE_S * (fault + 1))
+            await self._clock.sleep(min(FAULT_PAUSE_S * (faults + store_faults), MAX_FAULT_PAUSE_S))
             current = await self._reread(order.id)
         await self._surrender(current, lease)
 
