@@ -35,6 +35,9 @@ SETTLE_S = 3.0
 SAMPLED = 20
 """One in so many readers is measured; the others only read."""
 _AT = b'"at":"'
+_PING = b"\x89\x04"
+"""How a ping of the server's begins; no JSON holds such bytes."""
+_PONG = b"\x8a\x84\x00\x00\x00\x00"
 
 
 async def subscribed(url: str, *, since: int | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -57,11 +60,15 @@ async def subscribed(url: str, *, since: int | None = None) -> tuple[asyncio.Str
     return reader, writer
 
 
-async def read(reader: asyncio.StreamReader, lags_ms: list[float] | None) -> None:
-    """Read on; `lags_ms` takes each event's lag."""
+async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lags_ms: list[float] | None) -> None:
+    """Read on, and answer pings; `lags_ms` takes each event's lag."""
     while lags_ms is None:
-        if not await reader.read(1 << 16):
+        chunk = await reader.read(1 << 16)
+        if not chunk:
             return
+        at = chunk.find(_PING)
+        if at >= 0:
+            writer.write(_PONG + chunk[at + 2 : at + 6])
     while True:
         head = await reader.readexactly(2)
         length = head[1] & 0x7F
@@ -70,6 +77,8 @@ async def read(reader: asyncio.StreamReader, lags_ms: list[float] | None) -> Non
         elif length == 127:
             length = int.from_bytes(await reader.readexactly(8))
         body = await reader.readexactly(length)
+        if head == _PING:
+            writer.write(_PONG + body)
         at = body.find(_AT)
         if at >= 0:
             now_ms = time.time() * 1000
@@ -96,8 +105,8 @@ async def run(engine: EngineProcess, sockets: int, stalled: int) -> tuple[Percen
             held[-1][1].transport.pause_reading()  # type: ignore[attr-defined]
     await asyncio.sleep(SETTLE_S)
     tasks = [
-        asyncio.create_task(read(reader, lags_ms if number % SAMPLED == 0 else None))
-        for number, (reader, _) in enumerate(held[stalled:])
+        asyncio.create_task(read(reader, writer, lags_ms if number % SAMPLED == 0 else None))
+        for number, (reader, writer) in enumerate(held[stalled:])
     ]
     report = await generate(Load(engine.url, orders=ORDERS, clients=10, rate=RATE))
     memory = resident_mb(engine.pid)
