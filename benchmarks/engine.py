@@ -70,7 +70,7 @@ def bare_rate(clients: int) -> float:
 
 
 async def _bare_rate(port: int, clients: int) -> float:
-    from fillwright.load import _Senders, _Watcher
+    from fillwright.load.generator import _Senders
 
     load = Load(f"http://127.0.0.1:{port}", orders=5_000, clients=clients)
     for _ in range(100):
@@ -82,7 +82,7 @@ async def _bare_rate(port: int, clients: int) -> float:
             writer.close()
             break
     started = time.perf_counter()
-    await _Senders(load, _Watcher()).run()
+    await _Senders(load).run()
     return load.orders / (time.perf_counter() - started)
 
 
@@ -117,7 +117,7 @@ def engine(folder: Path, concurrency: int) -> Iterator[EngineProcess]:
     )
     process.start()
     try:
-        run(Load(process.url, orders=WARM_UP, clients=50))
+        run(Load(process.url, reread=False, orders=WARM_UP, clients=50))
         yield process
     finally:
         process.stop()
@@ -139,13 +139,13 @@ def main() -> None:
 
 def _throughput(process: EngineProcess, broken: list[str]) -> list[Figure]:
     before = cpu_s(process.pid)
-    report = run(Load(process.url, orders=ORDERS, clients=100))
+    report = run(Load(process.url, reread=False, orders=ORDERS, clients=100))
     cpu_ms = (cpu_s(process.pid) - before) / ORDERS * 1000
     broken += report.violations
     sent = WARM_UP + ORDERS
     while sent < MEMORY_ORDERS:
         batch = min(20_000, MEMORY_ORDERS - sent)
-        broken += run(Load(process.url, orders=batch, clients=100)).violations
+        broken += run(Load(process.url, reread=False, orders=batch, clients=100)).violations
         sent += batch
     bare = f"an empty server: {bare_rate(100):,.0f} requests/s"
     what = f"100 clients, {MANY_IN_FLIGHT} in flight"
@@ -158,8 +158,8 @@ def _throughput(process: EngineProcess, broken: list[str]) -> list[Figure]:
 
 
 def _latency(process: EngineProcess, disk: str, broken: list[str]) -> list[Figure]:
-    full = run(Load(process.url, orders=ORDERS // 4, clients=10))
-    steady = run(Load(process.url, orders=int(STEADY_RATE * STEADY_S), clients=10, rate=STEADY_RATE))
+    full = run(Load(process.url, reread=False, orders=ORDERS // 4, clients=10))
+    steady = run(Load(process.url, reread=False, orders=int(STEADY_RATE * STEADY_S), clients=10, rate=STEADY_RATE))
     broken += [*full.violations, *steady.violations]
     rate = f"{STEADY_RATE:.0f} orders/s"
     return [
