@@ -146,6 +146,8 @@ def read_bitmap(
 
     Raises PoolRefused `malformed` where `extension` is an account of something else, or of another program.
     """
+    if extension is not None and extension.owner != program:
+        raise PoolRefused(Refusal.MALFORMED, "the bitmap extension is not of the pool's program")
     bits = int.from_bytes(own, "little")
     # From this spacing on the pool's own bitmap covers every tick (`tick_array_start_index_range`).
     complete = ARRAYS_PER_BITMAP * TICKS_PER_ARRAY * tick_spacing > MAX_TICK
@@ -153,8 +155,7 @@ def read_bitmap(
         return Bitmap.of(bits, -ARRAYS_PER_BITMAP, ARRAYS_PER_BITMAP - 1, complete=complete)
     data = extension.data
     if (
-        extension.owner != program
-        or len(data) != _EXTENSION_BYTES
+        len(data) != _EXTENSION_BYTES
         or data[:8] != _EXTENSION_DISCRIMINATOR
         or data[_EXTENSION_POOL_AT:_EXTENSION_ABOVE_AT] != pool
     ):
