@@ -1,7 +1,8 @@
 """Recorded mainnet pools as they would stand on devnet: every account of the program is its devnet deployment's.
 
 Addresses that a program derives from its own id are derived anew here, apart from the venues: authorities, CLMM's
-pool, its tick arrays and its bitmap extension. Numbers stay as recorded, so that amounts do.
+pool, its tick arrays and its bitmap extension. Configurations get other addresses. Numbers stay as recorded, so that
+amounts do.
 """
 
 from __future__ import annotations
@@ -33,17 +34,25 @@ def raw(address: str) -> bytes:
     return bytes(Pubkey.from_string(address))
 
 
+def config_of(accounts: Accounts) -> Address | None:
+    """The pool's fee configuration, where it has one."""
+    venue, address = pool_in(accounts)
+    at = {"raydium_clmm": 9, "raydium_cpmm": 8}.get(venue.id)
+    return None if at is None else Address(str(Pubkey.from_bytes(accounts[address].data[at : at + 32])))
+
+
 def on_devnet(accounts: Accounts) -> dict[Address, Account]:
     """The snapshot of one pool, moved to the devnet deployment of its program."""
     venue, address = pool_in(accounts)
     old, new = venue.program_id, venue.program_ids[Cluster.DEVNET]
-    renames: dict[Address, Address] = {}
+    config = config_of(accounts)
+    renames = {} if config is None else {config: derived(new, b"config", raw(config))[0]}
     bump = 0
-    if venue.id == "raydium_clmm":
+    if venue.id == "raydium_clmm" and config is not None:
         data = accounts[address].data
-        seeds = (b"pool", data[9:41], data[73:105], data[105:137])
-        assert derived(old, *seeds) == (address, data[_CLMM_BUMP_AT])
-        renames[address], bump = derived(new, *seeds)
+        pair = (data[73:105], data[105:137])
+        assert derived(old, b"pool", data[9:41], *pair) == (address, data[_CLMM_BUMP_AT])
+        renames[address], bump = derived(new, b"pool", raw(renames[Address(config or "")]), *pair)
         for key, account in accounts.items():
             if account.owner == old and account.data[:8] == _ARRAY_TAG:
                 start = int.from_bytes(account.data[40:44], "little", signed=True).to_bytes(4, "big", signed=True)

@@ -20,18 +20,18 @@ FOLDERS = (
 VENUES: Registry = {folder: import_module(f"fillwright.venues.{folder}").VENUE for folder in FOLDERS}
 """One instance of each, by its folder's name."""
 
+_BY_PROGRAM = {program: venue for venue in VENUES.values() for program in venue.program_ids.values()}
+
 
 def venue_of(account: Account) -> AnyVenue | None:
     """The venue whose pool account this is, on whichever cluster, or None."""
-    for venue in VENUES.values():
-        if account.owner in venue.program_ids.values() and venue.recognises(account):
-            return venue
-    return None
+    venue = _BY_PROGRAM.get(account.owner)
+    return venue if venue is not None and venue.recognises(account) else None
 
 
 def venue_by_program(program: str) -> AnyVenue | None:
     """The venue whose program has this id on some cluster, or None."""
-    return next((venue for venue in VENUES.values() if program in venue.program_ids.values()), None)
+    return _BY_PROGRAM.get(Address(program))
 
 
 def programs_on(venue: AnyVenue, cluster: Cluster | None) -> tuple[Address, ...]:
@@ -41,9 +41,10 @@ def programs_on(venue: AnyVenue, cluster: Cluster | None) -> tuple[Address, ...]
     return tuple(dict.fromkeys(venue.program_ids.values()))
 
 
-def misplaced(venue: AnyVenue, program: Address, cluster: Cluster | None) -> str:
-    """Why a pool of `program`, an id of the venue's, can't be one of a chain of `cluster`; "" where it can."""
-    if program in programs_on(venue, cluster):
+def misplaced(account: Account, cluster: Cluster | None) -> str:
+    """Why an account of a venue's program can't be one of a chain of `cluster`; "" where it can, or is no venue's."""
+    venue = _BY_PROGRAM.get(account.owner)
+    if venue is None or cluster is None or venue.program_ids[cluster] == account.owner:
         return ""
-    home = next((name for name, known in venue.program_ids.items() if known == program), "no cluster")
-    return f"its owner {program} is {venue.label} on {home}, and this chain is {cluster}"
+    home = next(name for name, program in venue.program_ids.items() if program == account.owner)
+    return f"its owner {account.owner} is {venue.label} on {home}, and this chain is {cluster}"
