@@ -9,7 +9,7 @@ ORDERS ?= 5000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test simulate chaos check lint bench build clean
+.PHONY: help setup demo run test simulate chaos live check lint bench build clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ simulate: $(VENV)/.dev ## The engine under SEEDS seeded runs of faults
 
 chaos: $(VENV)/.dev ## kill -9 of API, workers, PostgreSQL and Redis: KILLS times over ORDERS orders
 	@FILLWRIGHT_CHAOS_KILLS=$(KILLS) FILLWRIGHT_CHAOS_ORDERS=$(ORDERS) $(BIN)/python -m pytest tests/system/test_chaos.py -s
+
+live: $(VENV)/.dev ## Live engines on a local Solana with the programs in PROGRAMS: ORDERS orders, KILLS kills
+	@FILLWRIGHT_PROGRAMS=$(PROGRAMS) FILLWRIGHT_LIVE_ORDERS=$(ORDERS) FILLWRIGHT_LIVE_KILLS=$(KILLS) FILLWRIGHT_ROUTE_ORDERS=200 $(BIN)/python -m pytest -s -q tests/system/test_live.py tests/system/test_live_routes.py tests/system/test_live_processes.py
 
 bench: $(VENV)/.dev ## Every benchmark, each figure beside its goal and a baseline
 	@$(BIN)/python -m benchmarks

@@ -87,7 +87,13 @@ def test_every_command_is_one_with_these_options(command: list[str]) -> None:
 
 
 def test_every_setting_is_one() -> None:
-    files = ("docker-compose.yml", "render.yaml", "deploy/kubernetes/fillwright.yaml", "deploy/compose.env.example")
+    files = (
+        "docker-compose.yml",
+        "render.yaml",
+        "deploy/kubernetes/fillwright.yaml",
+        "deploy/compose.env.example",
+        ".env.example",
+    )
     text = "".join((ROOT / name).read_text() for name in files) + (ROOT / "Dockerfile").read_text()
     named = {name.lower() for name in re.findall(r"\bFILLWRIGHT_([A-Z_]+)\b", text)}
     assert named

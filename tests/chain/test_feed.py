@@ -270,6 +270,7 @@ def test_a_simulation_that_differs_counts_as_drift_only_while_the_pool_is_what_w
             following._followed[address].pool = replace(  # what our maths would say, had it missed a fee
                 following.current().pools[address], trade_fee_rate=1
             )
+            following._changes += 1
             quoted = following.current()
             predicted = VENUES["raydium_cpmm"].quote(
                 quoted.pools[address], Swap(pool.mints[0], SwapMode.EXACT_IN, 100_000_000), quoted.clock

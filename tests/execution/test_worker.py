@@ -14,7 +14,7 @@ from fillwright.domain.errors import NotCancellable, StoreError
 from fillwright.domain.lifecycle import replay
 from fillwright.domain.orders import Built, Cancelled, Failed, Order, OrderStatus, Retrying, Routed
 from fillwright.execution.held import HeldOrder
-from fillwright.execution.worker import MAX_JOURNEY_FAULTS
+from fillwright.execution.worker import MAX_JOURNEY_FAULTS, MAX_STORE_FAULTS
 from fillwright.ports import Lease
 
 
@@ -265,8 +265,10 @@ class FailingJourney:
         return await self._inner.run(order, lease)
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("a defect"), StoreError("lost")])
-def test_one_order_s_defect_ends_that_order_and_stops_no_other(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "limit"), [(ZeroDivisionError("a defect"), MAX_JOURNEY_FAULTS), (StoreError("lost"), MAX_STORE_FAULTS)]
+)
+def test_one_order_s_defect_ends_that_order_and_stops_no_other(error: Exception, limit: int) -> None:
     async def test() -> None:
         world = World()
         world.journey = journey = FailingJourney(world, 13, error)
@@ -278,7 +280,7 @@ def test_one_order_s_defect_ends_that_order_and_stops_no_other(error: Exception)
         assert order.status is OrderStatus.FAILED
         assert order.error is not None
         assert order.error.code == "internal_error"
-        assert journey.tries == MAX_JOURNEY_FAULTS + 1
+        assert journey.tries == limit + 1
         await worker.stop(1.0)
 
     run(test)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ POOLS = (
 )
 API_KEY = "a key of the tests"
 SLOT_MS = 40
+WINDOW = 152
+"""Blocks for which a blockhash lives, and a little."""
+SETTLE_LIMIT_S = 60.0
 
 
 class LiveWorld:
@@ -94,6 +98,15 @@ class LiveWorld:
             if answer.status_code == 200:
                 return answer.json()["result"]
         raise AssertionError(f"the node does not answer {method}")
+
+    def settle(self) -> None:
+        """Wait until everything that was sent has landed finally, or never will."""
+        last = self.call("getBlockHeight") + WINDOW
+        end_s = time.monotonic() + SETTLE_LIMIT_S
+        while self.call("getBlockHeight") <= last:
+            if time.monotonic() > end_s:
+                raise AssertionError("no blocks pass")
+            time.sleep(0.1)
 
     def balances(self) -> Counter[str]:
         """The wallet's SOL in lamports, under wSOL's mint, and its tokens by mint."""

@@ -88,7 +88,8 @@ async def all_ended(client: AsyncClient, accepted: dict[str, str]) -> None:
 
 
 def violations(world: LiveWorld, books: audit.Books, before: Counter[str]) -> list[str]:
-    """I1 to I5, against what the node itself tells of the wallet."""
+    """I1 to I5, against what the node itself tells of the wallet once nothing of it is on its way any more."""
+    world.settle()
     found, expected = [], Counter(before)
     swapped: Counter[str] = Counter()
     owner = {attempt.signature: order_id for order_id, held in books.attempts.items() for attempt in held}

@@ -19,6 +19,8 @@ Message = MutableMapping[str, Any]
 
 ROOM_TIMEOUT_S = 30.0
 """How long a replay waits for a reader that takes nothing."""
+REPLAY_MESSAGES = 50
+"""How many messages a replay may be ahead of its reader: unlike live ones they are encoded for it alone."""
 CLOSE_TIMEOUT_S = 30.0
 """How long the last message waits for a dropped reader to read on."""
 
@@ -40,6 +42,7 @@ class Outbox:
         """The connection has ended."""
         self._send = send
         self._capacity = capacity
+        self._roomy = min(capacity // 2, REPLAY_MESSAGES)
         self._on_lost = on_lost
         self._queue: deque[tuple[Message, int]] = deque()
         self._queued = 0
@@ -72,7 +75,7 @@ class Outbox:
 
     async def put(self, message: Message) -> None:
         """As `push`, but waits for room first. Raises ReaderTooSlow."""
-        while not self.lost and self._writer is not None and self._queued > self._capacity // 2:
+        while not self.lost and self._writer is not None and self._queued > self._roomy:
             self._room.clear()
             try:
                 async with asyncio.timeout(ROOM_TIMEOUT_S):
@@ -129,7 +132,7 @@ class Outbox:
             while self._queue:
                 message, size = self._queue.popleft()
                 self._queued -= size
-                if self._queued <= self._capacity // 2:
+                if self._queued <= self._roomy:
                     self._room.set()
                 await self._send(message)
         except _CONNECTION_ENDED:

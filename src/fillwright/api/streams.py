@@ -27,6 +27,8 @@ RING_EVENTS = 4_096
 MAX_CONTEXTS = 50_000
 """Open orders whose context is remembered; that of any other is read from the store again."""
 REPLAY_BATCH = 500
+READER_BATCH = 50
+"""As many events of the past does a reader hold at once: one that stops reading keeps them for as long."""
 FAULT_PAUSE_S = 0.25
 
 
@@ -135,7 +137,7 @@ class Hub:
             events = await self._order_events(OrderId(target.value))
             reached = max(handed_out, events[-1].sequence if events else 0)
         else:
-            events = await self._services.store.events_since(after, REPLAY_BATCH)
+            events = await self._services.store.events_since(after, READER_BATCH)
             reached = events[-1].sequence if events else max(after, handed_out)
         encoded = await self._encoded([event for event in events if event.sequence > after])
         return [one for one in encoded if target in one.targets], max(after, reached)

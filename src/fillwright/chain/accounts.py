@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fillwright.domain.accounts import Account, Address
+from fillwright.domain.accounts import Account, Address, ChainClock
 
+CLOCK_SYSVAR = Address("SysvarC1ock11111111111111111111111111111111")
 MAX_PENDING = 100_000
 """Changes of the slot that is still going on; beyond it they become visible at once."""
 
@@ -75,3 +76,12 @@ class AccountBook:
         if address not in self.settled or self.settled[address] != account:
             self.settled[address] = account
             self._changed.add(address)
+
+
+def clock_in(book: AccountBook) -> ChainClock:
+    """The Clock sysvar as last settled: slot, epoch start, epoch, next leader epoch, unix time, 8 bytes each."""
+    account = book.settled.get(CLOCK_SYSVAR)
+    if account is None or len(account.data) < 40:
+        return ChainClock(book.newest_slot, 0, 0)
+    slot, epoch, unix = (int.from_bytes(account.data[at : at + 8], "little") for at in (0, 16, 32))
+    return ChainClock(slot, epoch, unix)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from fillwright import observe
-from fillwright.chain.accounts import AccountBook
+from fillwright.chain.accounts import CLOCK_SYSVAR, AccountBook, clock_in
+from fillwright.chain.batches import MAX_COMPANION_ROUNDS, batches
 from fillwright.chain.discover import mints_in
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
@@ -28,9 +29,6 @@ from fillwright.venues.registry import misplaced, venue_of
 from fillwright.venues.token_program import decode_mint
 from fillwright.venues.venue import AnyVenue, Pool
 
-CLOCK_SYSVAR = Address("SysvarC1ock11111111111111111111111111111111")
-KEYS_PER_READ = 100
-MAX_COMPANION_ROUNDS = 8
 MAX_POOLS = 5_000
 QUARANTINED = "quarantined"
 
@@ -98,6 +96,10 @@ class LiveMarketFeed:
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._newest: Snapshot | None = None
+        self._newest_made_of: tuple[int, int, int] | None = None
+        self._fresh_until_s = 0.0
+        self._changes = 0
+        """Decoded pools and gaps in what was heard, counted."""
 
     @property
     def tokens(self) -> TokenList:
@@ -121,22 +123,42 @@ class LiveMarketFeed:
         pools."""
         self._apply_changes()
         now_s = self._clock.monotonic_s()
+        at = clock_in(self._book)
+        newest, made_of = self._newest, self._made_of()
+        if newest is None or made_of != self._newest_made_of or now_s > self._fresh_until_s:
+            newest = self._gathered(at, now_s)
+            self._newest_made_of = made_of
+        elif newest.clock != at:
+            newest = Snapshot(at, newest.pools, newest.by_pair, newest.unpriced)
+        self._newest = newest
+        return newest
+
+    def _gathered(self, at: ChainClock, now_s: float) -> Snapshot:
+        """Every pool looked at anew; sets until when none of them can have grown stale."""
         pools: dict[Address, Pool] = {}
         unpriced: list[Unpriced] = []
+        self._fresh_until_s = now_s + self._settings.stale_after_s
         for followed in self._followed.values():
             problem = self._problem(followed, now_s)
             if problem is not None:
                 unpriced.append(problem)
             elif followed.pool is not None:
                 pools[followed.address] = followed.pool
-        at = self._chain_clock()
+            known_s = min(self._known_s(key) for key in followed.keys)
+            # What is stale already may be heard of at any time.
+            self._fresh_until_s = min(self._fresh_until_s, known_s + self._settings.stale_after_s)
         newest = self._newest
         if newest is not None and newest.clock == at and newest.pools == pools and newest.unpriced == tuple(unpriced):
             return newest
         same = newest is not None and newest.pools.keys() == pools.keys()
         by_pair = newest.by_pair if newest is not None and same else index_pairs(pools.values())
-        self._newest = Snapshot(at, pools, by_pair, tuple(unpriced))
-        return self._newest
+        return Snapshot(at, pools, by_pair, tuple(unpriced))
+
+    def _made_of(self) -> tuple[int, int, int]:
+        """Changes whenever a pool may be quoted otherwise than by the passing of time."""
+        stream = self._stream
+        connection = -1 if stream is None or not stream.is_connected else stream.connections
+        return self._changes, len(self._sentinel.quarantined), connection
 
     async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
         """As the protocol says: pools of the pair that are stale are read again first. Raises ChainError."""
@@ -251,7 +273,7 @@ class LiveMarketFeed:
     async def _read(self, groups: Sequence[Sequence[Address]]) -> set[Address]:
         """Read accounts in as few calls as possible; a group that fits one call is read at one slot."""
         read: set[Address] = set()
-        for part in _batches(groups):
+        for part in batches(groups):
             gaps = {key for key in part if key in self._gaps}
             started_s = self._clock.monotonic_s()
             params = [list(part), {"encoding": "base64", "commitment": self._settings.commitment}]
@@ -285,6 +307,7 @@ class LiveMarketFeed:
 
     def _decode(self, followed: _Followed) -> None:
         """What the settled accounts make of the pool."""
+        self._changes += 1
         venue = followed.venue
         if venue is None:
             account = self._book.settled.get(followed.address)
@@ -352,6 +375,7 @@ class LiveMarketFeed:
 
     def _on_gap(self, key: Address) -> Callable[[], None]:
         def on_gap() -> None:
+            self._changes += 1
             self._gaps.add(key)
             self._wanted.set()
 
@@ -374,30 +398,8 @@ class LiveMarketFeed:
         if new:
             self._tokens = self._tokens.extended(new)
 
-    def _chain_clock(self) -> ChainClock:
-        """The Clock sysvar as last settled: slot, epoch start, epoch, next leader epoch, unix time, 8 bytes each."""
-        account = self._book.settled.get(CLOCK_SYSVAR)
-        if account is None or len(account.data) < 40:
-            return ChainClock(self._book.newest_slot, 0, 0)
-        slot, epoch, unix = (int.from_bytes(account.data[at : at + 8], "little") for at in (0, 16, 32))
-        return ChainClock(slot, epoch, unix)
-
 
 def _account(each: AccountJson | None) -> Account | None:
     if each is None or each.lamports == 0:
         return None
     return Account(Address(each.owner), each.data[0], each.lamports)
-
-
-def _batches(groups: Sequence[Sequence[Address]]) -> list[list[Address]]:
-    """The groups' keys in lists of at most KEYS_PER_READ, a group in one list where it fits; the clock in the first."""
-    batches: list[list[Address]] = [[CLOCK_SYSVAR]]
-    for group in groups:
-        last = batches[-1]
-        new = [key for key in dict.fromkeys(group) if key not in last]
-        if len(last) + len(new) <= KEYS_PER_READ:
-            last += new
-            continue
-        keys = list(dict.fromkeys(group))
-        batches += [keys[at : at + KEYS_PER_READ] for at in range(0, len(keys), KEYS_PER_READ)]
-    return batches

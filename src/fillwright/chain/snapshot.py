@@ -19,8 +19,9 @@ import msgspec
 import pybase64
 from solders.pubkey import Pubkey
 
+from fillwright.chain.accounts import CLOCK_SYSVAR
+from fillwright.chain.batches import KEYS_PER_READ, MAX_COMPANION_ROUNDS
 from fillwright.chain.discover import mints_in
-from fillwright.chain.feed import CLOCK_SYSVAR, KEYS_PER_READ, MAX_COMPANION_ROUNDS
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import NODE_LIMIT, NodeFault, Rpc
 from fillwright.domain.accounts import Account, Address, ChainClock, Mint

@@ -13,7 +13,10 @@ from rich.text import Text
 from fillwright.cli.output import EXIT_REFUSED, emit
 
 if TYPE_CHECKING:
-    from fillwright.load import LoadReport, Percentiles
+    from fillwright.load import Histogram, LoadReport, Percentiles
+
+NAMES = {"accept": "request → accepted", "end": "accepted → ended", "lag": "event → seen"}
+BAR_CHARS = 40
 
 
 def bench(
@@ -22,6 +25,7 @@ def bench(
     clients: Annotated[int, typer.Option(min=1, max=10_000, help="Connections that send at the same time.")] = 10,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Orders a second (open loop).")] = None,
     batch: Annotated[int, typer.Option(min=1, max=100, help="Orders a request.")] = 1,
+    sockets: Annotated[int, typer.Option(min=1, max=10_000, help="WebSockets that follow all events.")] = 1,
     input_: Annotated[str, typer.Option("--input")] = "SOL",
     output: Annotated[str, typer.Option("--output")] = "USDC",
     amount: Annotated[str, typer.Option(help="Whole tokens of the input.")] = "0.001",
@@ -34,7 +38,7 @@ def bench(
     """
     from fillwright.load import Load, generate
 
-    load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key)
+    load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key, sockets=sockets)
     report = asyncio.run(generate(load))
     emit(report, json, lambda: table(report))
     if report.violations or report.rejected:
@@ -52,16 +56,27 @@ def table(report: LoadReport) -> RenderableType:
     latencies = Table("latency in ms", header_style="bold", pad_edge=False)
     for column in ("p50", "p90", "p99", "max"):
         latencies.add_column(column, justify="right")
-    for name, found in (
-        ("request → accepted", report.accept),
-        ("accepted → ended", report.end),
-        ("event → seen", report.lag),
-    ):
-        latencies.add_row(name, *_cells(found))
-    verdict = Text("every event seen once and in order", style="green")
+    for key, name in NAMES.items():
+        latencies.add_row(name, *_cells(getattr(report, key)))
+    verdict = Text(
+        f"every event seen once and in order on {report.sockets} sockets; {report.checked:,} stored outcomes as told",
+        style="green",
+    )
     if report.violations:
         verdict = Text("\n".join(report.violations), style="bold red")
-    return Group(rates, latencies, verdict)
+    drawn = [histogram(name, report.histograms[key]) for key, name in NAMES.items() if report.histograms[key].counts]
+    return Group(rates, latencies, *drawn, verdict)
+
+
+def histogram(name: str, found: Histogram) -> RenderableType:
+    """A bar for each bucket that has samples, and for those between."""
+    bars = Table(f"{name}, ms", "", "", header_style="bold", pad_edge=False, box=None)
+    most, total = max(found.counts), sum(found.counts)
+    for bound, count in zip(found.bounds_ms, found.counts, strict=True):
+        bars.add_row(f"≤ {bound:,.2f}", Text("█" * round(count / most * BAR_CHARS) or "▏"[: count], style="cyan"),
+            f"{count / total:.1%}" if count else "")  # fmt: skip
+    bars.columns[0].justify = "right"
+    return bars
 
 
 def _cells(found: Percentiles) -> tuple[str, ...]:

@@ -98,8 +98,8 @@ class Settings(BaseSettings):
     max_retries: int = Field(default=3, ge=0, le=100)
     backoff_s: float = Field(default=1.0, ge=0)
     rebroadcast_s: float = Field(default=1.0, gt=0)
-    heartbeat_s: float = Field(default=1.0, gt=0)
-    lease_ttl_s: float = Field(default=10.0, gt=0)
+    heartbeat_s: float = Field(default=0.4, gt=0)
+    lease_ttl_s: float = Field(default=1.4, gt=0)
     sweep_s: float = Field(default=1.0, gt=0)
     shutdown_timeout_s: float = Field(default=10.0, ge=0)
     use_marker: bool = True

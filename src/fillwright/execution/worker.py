@@ -25,7 +25,10 @@ from fillwright.ports import Bus, Clock, Lease, Ring, Store
 MAX_CLAIM = 500
 MAX_JOURNEY_FAULTS = 5
 """Unexpected failures of one order's journey before it is failed or given to a person."""
+MAX_STORE_FAULTS = 100
+"""The same for failures of the store, which say nothing about the order: some eight minutes."""
 FAULT_PAUSE_S = 0.5
+MAX_FAULT_PAUSE_S = 5.0
 LATENCY_SAMPLES = 2_000
 
 
@@ -120,6 +123,18 @@ class Worker:
                 await self._slot_free.wait()
             elif not claimed:
                 ring = await self._bus.wait_ring(self._idle_s(), self._room())
+                if ring is None:
+                    await self._look_ahead()
+
+    async def _look_ahead(self) -> None:
+        """Learn when the next order will be due, so that it need not wait for the sweep after that."""
+        try:
+            ready_at_ms = await self._store.next_ready_ms()
+        except (StoreError, Unavailable) as error:
+            observe.worker_fault(self._name, error.code)
+            return
+        if ready_at_ms is not None and ready_at_ms > self._clock.now_ms():
+            self._remember_wake(ready_at_ms)
 
     def _room(self) -> int:
         return min(self._settings.concurrency - len(self._running), MAX_CLAIM)
@@ -167,7 +182,8 @@ class Worker:
     async def _run(self, order: Order, lease: Lease) -> None:
         """Run one order's journey; again from the stored state after a failure that says nothing."""
         current: Order | None = order
-        for fault in range(MAX_JOURNEY_FAULTS + 1):
+        faults = store_faults = 0
+        while faults <= MAX_JOURNEY_FAULTS and store_faults <= MAX_STORE_FAULTS:
             if current is None or current.status in TERMINAL:
                 return
             try:
@@ -176,15 +192,18 @@ class Worker:
                 observe.order_lost(order.id)
                 return
             except (VersionConflict, StoreError, Unavailable) as error:
+                store_faults += 1
                 observe.worker_fault(self._name, error.code)
             except FillwrightError as error:
+                faults += 1
                 observe.journey_fault(order.id, error.code)
             except Exception as error:  # noqa: BLE001 - one order's defect must not stop the others
+                faults += 1
                 observe.journey_fault(order.id, type(error).__name__, error)
             else:
                 self._note(ended)
                 return
-            await self._clock.sleep(FAULT_PAUSE_S * (fault + 1))
+            await self._clock.sleep(min(FAULT_PAUSE_S * (faults + store_faults), MAX_FAULT_PAUSE_S))
             current = await self._reread(order.id)
         await self._surrender(current, lease)
 
@@ -219,20 +238,28 @@ class Worker:
             self._in_doubt = True
 
     async def _keep_alive(self) -> None:
-        """Renew the lease, and release the orders of workers that have gone silent."""
+        """Renew the lease, and release the orders of workers that have gone silent: not before this one has been
+        heard for that long itself, so that a store that was away ends nobody's lease when it is back."""
+        ttl_s = self._settings.lease_ttl_s
+        heard_since_s = float("-inf")
         while True:
             await self._clock.sleep(self._settings.heartbeat_s)
             try:
                 await self._store.heartbeat(self._held_lease())
-                released = await self._store.reap(int(self._settings.lease_ttl_s * 1000))
-                if released:
-                    observe.orders_recovered(released)
-                    self._bus.ring()
+                if self._clock.monotonic_s() - heard_since_s >= ttl_s:
+                    await self._reap(ttl_s)
                 observe.orders_in_flight(len(self._running))
             except StaleLease:
                 await self._renew_epoch()
             except (StoreError, Unavailable) as error:
+                heard_since_s = self._clock.monotonic_s()
                 observe.worker_fault(self._name, error.code)
+
+    async def _reap(self, silent_s: float) -> None:
+        released = await self._store.reap(int(silent_s * 1000))
+        if released:
+            observe.orders_recovered(released)
+            self._bus.ring()
 
     async def _renew_epoch(self) -> None:
         """Our epoch was ended by others: abandon all journeys and come back under a new one."""

@@ -76,10 +76,10 @@ def page_query(where: OrderFilter, before: OrderId | None, limit: int) -> tuple[
     if before is not None:
         values.append(before)
         conditions.append(f"{newest} < ${len(values)}")
-    values.append(limit)
     clause = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     start = _SQL["list_endings"] if ended else _SQL["list_orders"]
-    return f"{start}{clause} ORDER BY {newest} DESC LIMIT ${len(values)}", values
+    # A number in the statement itself: plans are made once, and are good ones only where they know how few are wanted.
+    return f"{start}{clause} ORDER BY {newest} DESC LIMIT {limit:d}", values
 
 
 async def stats(connection: Connection, now_ms: int) -> StoreStats:

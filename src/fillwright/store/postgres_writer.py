@@ -24,6 +24,8 @@ MAX_PENDING = 50_000
 MAX_BATCH = 500
 MAX_DEADLOCKS = 5
 """How often a flush that the server chose to end is tried again."""
+STALL_S = 2.0
+"""While a flush has taken longer than this, further writes are refused."""
 DOWN_PAUSE_S = 0.2
 """After a failed connect, writes are refused without another try for this long."""
 
@@ -43,6 +45,7 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._on_commit: CommitListener | None = None
         self._down_until_s = 0.0
+        self._flushing_since_s: float | None = None
         self._closed = True
 
     async def open(self, on_commit: CommitListener) -> None:
@@ -72,6 +75,8 @@ class Writer:
         if len(self._pending) >= MAX_PENDING:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         loop = asyncio.get_running_loop()
+        if self._flushing_since_s is not None and loop.time() - self._flushing_since_s > STALL_S:
+            raise Unavailable("PostgreSQL does not answer", code="store_stalled")
         future: asyncio.Future[bool] = loop.create_future()
         self._pending.append((operation, future))
         if self._task is None or self._task.done():
@@ -87,7 +92,11 @@ class Writer:
                 for item in (*batch, *self._drained()):
                     _fail(item, error)
                 return
-            await self._write(connection, batch)
+            self._flushing_since_s = asyncio.get_running_loop().time()
+            try:
+                await self._write(connection, batch)
+            finally:
+                self._flushing_since_s = None
 
     def _take(self) -> list[_Item]:
         """The next batch: no two operations of the same order or the same own id; the rest waits its turn."""

@@ -8,34 +8,33 @@ open loop: orders are sent at a fixed rate, and latency counts from when an orde
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import msgspec
 
-from fillwright.domain.errors import FillwrightError
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import OrderStatus
+from fillwright.load.outcomes import compare
+from fillwright.load.report import LoadReport, histogram, percentiles
+from fillwright.load.wire import LoadError, response
 
 MAX_ORDERS = 1_000_000
 MAX_CLIENTS = 10_000
 MAX_BATCH = 100
 SETTLE_LIMIT_S = 120.0
 """How long accepted orders may take to end after the last was sent."""
-_READ_BYTES = 1 << 16
-
-
-class LoadError(FillwrightError):
-    """The engine could not be loaded as asked."""
-
-    code = "load_failed"
+MAX_SOCKETS = 10_000
+MAX_TOLD = 20
+"""Violations that a report names."""
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to send. `rate` orders a second makes it an open loop; None a closed one. `batch` orders a request."""
+    """What to send. `rate` orders a second makes it an open loop; None a closed one. `batch` orders a request.
+    `sockets`: how many WebSockets follow all events meanwhile, each checked by itself."""
 
     url: str
     orders: int = 10_000
@@ -48,32 +47,7 @@ class Load(msgspec.Struct, frozen=True):
     both_ways: bool = True
     slippage_bps: int = 1_000
     api_key: str | None = None
-
-
-class Percentiles(msgspec.Struct, frozen=True):
-    """Milliseconds."""
-
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    max_ms: float
-
-
-class LoadReport(msgspec.Struct, frozen=True):
-    """`accept_*`: request to answer. `end_*`: acceptance to the terminal event, by the engine's own times.
-    `lag`: from an event's time to its arrival here (one machine's clock). `violations` must be empty."""
-
-    orders: int
-    seconds: float
-    orders_per_s: float
-    accepted_per_s: float
-    accept: Percentiles
-    end: Percentiles
-    lag: Percentiles
-    statuses: dict[str, int]
-    events: int
-    rejected: dict[str, int]
-    violations: list[str]
+    sockets: int = 1
 
 
 class _Event(msgspec.Struct):
@@ -99,63 +73,81 @@ _decode_frame = msgspec.json.Decoder(_Frame).decode
 _decode_order = msgspec.json.Decoder(_Accepted).decode
 
 
-def percentiles(samples_ms: Sequence[float]) -> Percentiles:
-    """Of the samples, zeros where there are none."""
-    ordered = sorted(samples_ms)
-    if not ordered:
-        return Percentiles(0.0, 0.0, 0.0, 0.0)
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)], 3)
-
-    return Percentiles(at(0.5), at(0.9), at(0.99), round(ordered[-1], 3))
-
-
 async def generate(load: Load) -> LoadReport:
     """Run the load to its end. Raises LoadError, OSError, TimeoutError."""
+    _check(load)
+    async with AsyncExitStack() as opened:
+        watchers = [await opened.enter_async_context(_watching(load)) for _ in range(load.sockets)]
+        senders = _Senders(load)
+        started = time.perf_counter()
+        await senders.run()
+        sent = time.perf_counter()
+        found = list(senders.violations)
+        try:
+            async with asyncio.timeout(SETTLE_LIMIT_S):
+                for watcher in watchers:
+                    await watcher.ended(senders.accepted)
+        except TimeoutError:
+            found += [f"{len(senders.accepted - watcher.done)} accepted orders did not end" for watcher in watchers]
+        seconds = time.perf_counter() - started
+        watcher = watchers[0]
+        checked, wrong = await compare(
+            load, {order_id: watcher.statuses.get(order_id) for order_id in senders.accepted}
+        )
+    return _report(senders, watchers, (seconds, sent - started), checked, [*found, *wrong])
+
+
+def _report(
+    senders: _Senders, watchers: list[_Watcher], took_s: tuple[float, float], checked: int, found: list[str]
+) -> LoadReport:
+    """`took_s`: until all had ended, and until all had been sent."""
+    count, first = len(senders.accepted), watchers[0]
+    ends = [first.end_ms[order_id] for order_id in senders.accepted if order_id in first.end_ms]
+    lags = [lag for watcher in watchers for lag in watcher.lag_ms]
+    return LoadReport(
+        orders=count,
+        seconds=round(took_s[0], 3),
+        orders_per_s=round(count / took_s[0], 1),
+        accepted_per_s=round(count / took_s[1], 1),
+        accept=percentiles(senders.accept_ms),
+        end=percentiles(ends),
+        lag=percentiles(lags),
+        histograms={"accept": histogram(senders.accept_ms), "end": histogram(ends), "lag": histogram(lags)},
+        statuses=dict(Counter(first.statuses[order_id] for order_id in senders.accepted & first.done)),
+        events=first.events,
+        sockets=len(watchers),
+        checked=checked,
+        rejected=dict(senders.rejected),
+        violations=[*found, *(violation for watcher in watchers for violation in watcher.violations)][:MAX_TOLD],
+    )
+
+
+@asynccontextmanager
+async def _watching(load: Load) -> AsyncIterator[_Watcher]:
+    """A WebSocket that follows all events, until the block ends."""
     from websockets.asyncio.client import connect
 
-    _check(load)
     watcher = _Watcher()
-    senders = _Senders(load, watcher)
     headers = {} if load.api_key is None else {"Authorization": f"Bearer {load.api_key}"}
-    parts = urlsplit(load.url)
+    url = f"ws://{urlsplit(load.url).netloc}/v1/stream"
     async with connect(
-        f"ws://{parts.netloc}/v1/stream", additional_headers=headers, compression=None, max_size=None, max_queue=None
+        url, additional_headers=headers, compression=None, max_size=None, max_queue=None, proxy=None
     ) as socket:
         await socket.send('{"op":"subscribe","all":true}')
         await socket.recv()
         reading = asyncio.create_task(watcher.read(socket))
-        started = time.perf_counter()
-        await senders.run()
-        sent = time.perf_counter()
         try:
-            async with asyncio.timeout(SETTLE_LIMIT_S):
-                await watcher.ended(senders.accepted)
-        except TimeoutError:
-            watcher.violations.append(f"{len(senders.accepted - watcher.done)} accepted orders did not end")
-        seconds = time.perf_counter() - started
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-    count = len(senders.accepted)
-    return LoadReport(
-        orders=count,
-        seconds=round(seconds, 3),
-        orders_per_s=round(count / seconds, 1),
-        accepted_per_s=round(count / (sent - started), 1),
-        accept=percentiles(senders.accept_ms),
-        end=percentiles([watcher.end_ms[order_id] for order_id in senders.accepted if order_id in watcher.end_ms]),
-        lag=percentiles(watcher.lag_ms),
-        statuses=dict(Counter(watcher.statuses[order_id] for order_id in senders.accepted & watcher.done)),
-        events=watcher.events,
-        rejected=dict(senders.rejected),
-        violations=watcher.violations[:20],
-    )
+            yield watcher
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
 
 def _check(load: Load) -> None:
     if not 0 < load.orders <= MAX_ORDERS or not 0 < load.clients <= MAX_CLIENTS or not 0 < load.batch <= MAX_BATCH:
         raise LoadError(f"at most {MAX_ORDERS} orders, {MAX_CLIENTS} clients, batches of {MAX_BATCH}")
+    if not 0 < load.sockets <= MAX_SOCKETS:
+        raise LoadError(f"from 1 to {MAX_SOCKETS} sockets")
     if urlsplit(load.url).scheme != "http":
         raise LoadError("the load generator speaks plain http")
 
@@ -220,9 +212,9 @@ _DAYS: dict[str, float] = {}
 class _Senders:
     """The clients: one keep-alive connection each."""
 
-    def __init__(self, load: Load, watcher: _Watcher) -> None:
+    def __init__(self, load: Load) -> None:
         self._load = load
-        self._watcher = watcher
+        self.violations: list[str] = []
         self._next = 0
         self._started = 0.0
         self.accepted: set[str] = set()
@@ -247,7 +239,7 @@ class _Senders:
     async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         due = await self._due(number)
         writer.write(self._request(number))
-        status, body = await _response(reader)
+        status, body = await response(reader)
         self.accept_ms.append((time.perf_counter() - due) * 1000)
         if self._load.batch > 1 and status in (200, 202, 207):
             for outcome in msgspec.json.decode(body)["results"]:
@@ -265,6 +257,8 @@ class _Senders:
 
     def _count(self, status: int, answer: dict[str, str]) -> None:
         if status in (200, 202):
+            if answer["id"] in self.accepted:
+                self.violations.append(f"{answer['id']} was given to two orders")
             self.accepted.add(answer["id"])
         else:
             self.rejected[str(answer.get("code", status))] += 1
@@ -287,14 +281,3 @@ class _Senders:
         if load.both_ways and number % 2:
             source, target = target, source
         return {"input": source, "output": target, "amount": load.amount, "slippage_bps": load.slippage_bps}
-
-
-async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """The status and body of one HTTP/1.1 answer with a content length."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lowered = head.lower()
-    at = lowered.find(b"content-length:")
-    if at < 0:
-        raise LoadError("an answer without content length")
-    length = int(lowered[at + 15 : lowered.index(b"\r\n", at)])
-    return int(head[9:12]), await reader.readexactly(length)
