@@ -90,7 +90,7 @@ def any_swap(draw: random.Random, pool: Any, smallest: int) -> Swap:
     return Swap(pool.mints[side], mode, min(max(amount, 1), MOST))
 
 
-def _declaring(code: bytes, old: Pubkey, new: Pubkey) -> bytes:
+def declaring(code: bytes, old: Pubkey, new: Pubkey) -> bytes:
     """The bytecode with another id in place of its own: it stands there whole, and in instructions, four bytes each."""
     for at in range(0, 32, 4):
         code = code.replace(bytes(old)[at : at + 4], bytes(new)[at : at + 4])
@@ -109,7 +109,7 @@ class Program:
         code = (Path(os.environ["FILLWRIGHT_PROGRAMS"]) / f"{venue.program_id}.so").read_bytes()
         self._svm = LiteSVM()
         here = Pubkey.from_string(venue.program_ids[cluster])
-        self._svm.add_program(here, _declaring(code, Pubkey.from_string(venue.program_id), here))
+        self._svm.add_program(here, declaring(code, Pubkey.from_string(venue.program_id), here))
         self._svm.airdrop(_TRADER.pubkey(), 10**12)
 
     def load(self, accounts: Accounts, clock: ChainClock) -> None:

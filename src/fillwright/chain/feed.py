@@ -23,7 +23,7 @@ from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import ChainError, PoolRefused, Refusal
 from fillwright.domain.tokens import Token, TokenList
 from fillwright.market.drift import DriftSentinel
-from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs
+from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs, no_pool
 from fillwright.ports import Clock
 from fillwright.venues.registry import misplaced, venue_of
 from fillwright.venues.token_program import decode_mint
@@ -60,7 +60,7 @@ class _Followed:
 
 
 class LiveMarketFeed:
-    """Implements `market.feed.MarketFeed`. `open` reads everything once; `close` ends the following."""
+    """Implements `market.feed.MarketFeed`. `open` reads all once. `cluster`: whose programs are traded; None: any."""
 
     def __init__(
         self,
@@ -75,7 +75,6 @@ class LiveMarketFeed:
         guard: Guard | None = None,
         cluster: Cluster | None = None,
     ) -> None:
-        """`cluster`: pools of another cluster's programs are refused; None: a chain of one's own may run either's."""
         if len(pools) > MAX_POOLS:
             raise ValueError(f"more than {MAX_POOLS} pools")
         self._rpc = rpc
@@ -311,11 +310,7 @@ class LiveMarketFeed:
         venue = followed.venue
         if venue is None:
             account = self._book.settled.get(followed.address)
-            elsewhere = "" if account is None else misplaced(account, self._cluster)
-            reason = Refusal.UNSUPPORTED_FEATURE if elsewhere else Refusal.MALFORMED
-            problem = elsewhere or "no pool account of a known program"
-            followed.pool = None
-            followed.unpriced = Unpriced(followed.address, "", reason, problem)
+            followed.pool, followed.unpriced = None, no_pool(followed.address, account, self._cluster)
             return
         held = self._held(followed.keys)
         try:
