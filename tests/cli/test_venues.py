@@ -17,7 +17,11 @@ def test_every_venue_is_listed() -> None:
     listed = [json.loads(line) for line in piped("venues", "list").lines]
     assert [one["id"] for one in listed] == list(FOLDERS)
     drawn = on_terminal(80, "venues", "list")
-    assert all(VENUES[folder].program_id in drawn.out for folder in FOLDERS)
+    assert all(program in drawn.out for folder in FOLDERS for program in VENUES[folder].program_ids.values())
+    assert all(one["program_id"] == one["program_ids"]["mainnet"] for one in listed)
+    devnet = {one["id"]: one["program_ids"]["devnet"] for one in listed}
+    assert devnet["raydium_cpmm"] == "DRaycpLY18LhpbydsBWbVJtxpNv9oXPgjRSfpF2bWpYb"
+    assert devnet["meteora_dlmm"] == VENUES["meteora_dlmm"].program_id
 
 
 def test_recorded_swaps_agree_with_the_venue_s_maths() -> None:

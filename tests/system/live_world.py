@@ -18,11 +18,12 @@ import httpx2
 import msgspec
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from tests.venues.raydium_data import OWN, pool_accounts
+from tests.venues.raydium_data import OWN
 
 from fillwright.chain.messages import TransactionJson
 from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.localnet.load import associated
+from fillwright.market.dumps import read_folder
 from fillwright.venues.vectors import pool_in
 from system.process import EngineProcess, free_port
 
@@ -42,14 +43,16 @@ SETTLE_LIMIT_S = 60.0
 
 
 class LiveWorld:
-    """`start` starts all three; the engine may be killed and started again at any time."""
+    """`start` starts all three; the engine may be killed and started again at any time. `root`: where `pools` lie;
+    `programs`: where their binaries do, unless FILLWRIGHT_PROGRAMS says it."""
 
     def __init__(
         self,
         folder: Path,
         *,
         pools: tuple[str, ...] = POOLS,
-        programs: bool = True,
+        programs: bool | Path = True,
+        root: Path = OWN,
         faults: dict[str, float] | None = None,
         **settings: object,
     ) -> None:
@@ -58,11 +61,11 @@ class LiveWorld:
         self.data_dir = folder / "data"
         self.data_dir.mkdir()
         self.port = free_port()
-        self.addresses, self.mints = _pools(pools)
+        self.addresses, self.mints = _pools(root, pools)
         self._write_files()
-        given = [f"--accounts={OWN / 'pools' / pool}" for pool in pools]
+        given = [f"--accounts={root / 'pools' / pool}" for pool in pools]
         if programs:
-            given.append(f"--program={os.environ['FILLWRIGHT_PROGRAMS']}")
+            given.append(f"--program={os.environ['FILLWRIGHT_PROGRAMS'] if programs is True else programs}")
         given += [f"--wallet={self.wallet.pubkey()}", f"--port={self.port}", f"--slot-ms={SLOT_MS}"]
         self.node = self._process("localnet", [*given, f"--faults={json.dumps(faults or {})}"])
         run = ["run", f"--policy={folder / 'policy.toml'}", f"--socket={self.socket}", f"--data-dir={self.data_dir}"]
@@ -152,12 +155,12 @@ class LiveWorld:
         )
 
 
-def _pools(names: tuple[str, ...]) -> tuple[list[str], set[str]]:
+def _pools(root: Path, names: tuple[str, ...]) -> tuple[list[str], set[str]]:
     """The pools' addresses, and every mint that they trade."""
     addresses: list[str] = []
     mints: set[str] = set()
     for name in names:
-        accounts = pool_accounts(name)
+        accounts = read_folder(root / "pools" / name)
         venue, address = pool_in(accounts)
         addresses.append(address)
         mints.update(str(mint) for mint in venue.decode(address, accounts).mints)

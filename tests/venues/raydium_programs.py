@@ -24,6 +24,7 @@ from solders.transaction_metadata import FailedTransactionMetadata
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from fillwright.venues.vectors import pool_in
@@ -89,14 +90,26 @@ def any_swap(draw: random.Random, pool: Any, smallest: int) -> Swap:
     return Swap(pool.mints[side], mode, min(max(amount, 1), MOST))
 
 
-class Program:
-    """One venue's program, ready to swap in any snapshot."""
+def declaring(code: bytes, old: Pubkey, new: Pubkey) -> bytes:
+    """The bytecode with another id in place of its own: it stands there whole, and in instructions, four bytes each."""
+    for at in range(0, 32, 4):
+        code = code.replace(bytes(old)[at : at + 4], bytes(new)[at : at + 4])
+    return code
 
-    def __init__(self, venue: Any) -> None:
+
+class Program:
+    """One venue's program, ready to swap in any snapshot; at the id that it has on `cluster`.
+
+    The bytecode is mainnet's. Anchor's programs compare the id that they run at with the one that they declare, so
+    the declared one is replaced, as their `devnet` feature does.
+    """
+
+    def __init__(self, venue: Any, cluster: Cluster = Cluster.MAINNET) -> None:
         self._venue = venue
-        self._code = (Path(os.environ["FILLWRIGHT_PROGRAMS"]) / f"{venue.program_id}.so").read_bytes()
+        code = (Path(os.environ["FILLWRIGHT_PROGRAMS"]) / f"{venue.program_id}.so").read_bytes()
         self._svm = LiteSVM()
-        self._svm.add_program(Pubkey.from_string(venue.program_id), self._code)
+        here = Pubkey.from_string(venue.program_ids[cluster])
+        self._svm.add_program(here, declaring(code, Pubkey.from_string(venue.program_id), here))
         self._svm.airdrop(_TRADER.pubkey(), 10**12)
 
     def load(self, accounts: Accounts, clock: ChainClock) -> None:

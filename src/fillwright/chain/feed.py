@@ -19,12 +19,13 @@ from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.stream import Stream, Subscription
 from fillwright.domain.accounts import Account, Address, ChainClock, Mint
+from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import ChainError, PoolRefused, Refusal
 from fillwright.domain.tokens import Token, TokenList
 from fillwright.market.drift import DriftSentinel
-from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs
+from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs, no_pool
 from fillwright.ports import Clock
-from fillwright.venues.registry import venue_of
+from fillwright.venues.registry import misplaced, venue_of
 from fillwright.venues.token_program import decode_mint
 from fillwright.venues.venue import AnyVenue, Pool
 
@@ -59,7 +60,7 @@ class _Followed:
 
 
 class LiveMarketFeed:
-    """Implements `market.feed.MarketFeed`. `open` reads everything once; `close` ends the following."""
+    """Implements `market.feed.MarketFeed`. `open` reads all once. `cluster`: whose programs are traded; None: any."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class LiveMarketFeed:
         settings: FeedSettings | None = None,
         sentinel: DriftSentinel | None = None,
         guard: Guard | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         if len(pools) > MAX_POOLS:
             raise ValueError(f"more than {MAX_POOLS} pools")
@@ -82,6 +84,7 @@ class LiveMarketFeed:
         self._settings = settings or FeedSettings()
         self._sentinel = sentinel or DriftSentinel()
         self._guard = guard
+        self._cluster = cluster
         self._book = AccountBook()
         self._followed = {address: _Followed(address) for address in pools}
         self._users: dict[Address, set[Address]] = {}
@@ -289,7 +292,7 @@ class LiveMarketFeed:
         """Which accounts the pool needs now, its mints included."""
         held = self._held(followed.keys)
         account = held.get(followed.address)
-        followed.venue = None if account is None else venue_of(account)
+        followed.venue = None if account is None or misplaced(account, self._cluster) else venue_of(account)
         keys: tuple[Address, ...] = (followed.address,)
         if followed.venue is not None:
             companions = followed.venue.companions(followed.address, held)
@@ -306,9 +309,8 @@ class LiveMarketFeed:
         self._changes += 1
         venue = followed.venue
         if venue is None:
-            problem = "no pool account of a known program"
-            followed.pool = None
-            followed.unpriced = Unpriced(followed.address, "", Refusal.MALFORMED, problem)
+            account = self._book.settled.get(followed.address)
+            followed.pool, followed.unpriced = None, no_pool(followed.address, account, self._cluster)
             return
         held = self._held(followed.keys)
         try:

@@ -20,7 +20,7 @@ from fillwright.chain.discover import discover_mint, discover_pair
 from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_url
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
 from fillwright.chain.fees import FeePolicy
-from fillwright.chain.rpc import NodeFault, Rpc
+from fillwright.chain.rpc import NODE_REFUSED, NodeFault, Rpc
 from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sender, Senders
 from fillwright.chain.signer.client import SocketSigner
 from fillwright.chain.solana import SolanaChain, Tip
@@ -28,19 +28,19 @@ from fillwright.chain.stream import Stream
 from fillwright.chain.warm import RecentBlockhash
 from fillwright.config import Mode
 from fillwright.domain.accounts import Address, Mint
-from fillwright.domain.errors import ConfigError
+from fillwright.domain.clusters import Cluster, cluster_of
+from fillwright.domain.errors import ChainError, ConfigError
 from fillwright.domain.tokens import TokenList
 from fillwright.market.drift import DriftPolicy, DriftSentinel
 from fillwright.market.guards import GuardPolicy, TokenGuard
 from fillwright.ports import Clock
+from fillwright.venues.registry import VENUES
 
 MAX_CONFIG_BYTES = 1024 * 1024
 START_LIMIT_S = 10.0
 """How long a start is tried again while the endpoints answer nothing that can be used."""
 START_RETRY_S = 0.5
 T = TypeVar("T")
-
-MAINNET_GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,7 +193,7 @@ async def open_live(
         witness = None
         if config.witness is not None:
             other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
-            await _patiently(lambda: _check_cluster(other, mode), clock)
+            await _patiently(lambda: _cluster(other, mode), clock)
             witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
             parts += _endpoint_parts("witness", other, clock)
         watching = asyncio.create_task(signer.watch(clock), name="signer-watch")
@@ -207,22 +207,25 @@ async def open_live(
 async def open_market(
     config: LiveConfig, *, clock: Clock, tokens: TokenList, mode: Mode | None = None
 ) -> AsyncIterator[LiveMarket]:
-    """The market alone; `mode` None: of whichever cluster the endpoints are. Raises ConfigError, ChainError."""
+    """The market alone, of the programs of the endpoints' cluster; `mode` None: whichever cluster that is.
+
+    Raises ConfigError, ChainError.
+    """
     async with AsyncExitStack() as opened:
         rpc = await _open_rpc(opened, config.endpoints, clock, config.rpc_timeout_s)
-        if mode is not None:
-            await _patiently(lambda: _check_cluster(rpc, mode), clock)
+        cluster = await _patiently(lambda: _cluster(rpc, mode), clock)
         stream = await _open_stream(opened, config, clock)
         sentinel = DriftSentinel(config.drift)
         feed = LiveMarketFeed(
             rpc=rpc,
             clock=clock,
             tokens=tokens,
-            pools=await _patiently(lambda: _pools(config, rpc), clock),
+            pools=await _patiently(lambda: _pools(config, rpc, cluster), clock),
             stream=stream,
             settings=config.feed,
             sentinel=sentinel,
             guard=TokenGuard(config.guards),
+            cluster=cluster,
         )
         await _patiently(feed.open, clock)
         opened.push_async_callback(feed.close)
@@ -281,18 +284,24 @@ async def _senders(opened: AsyncExitStack, config: LiveConfig, rpc: Rpc, clock: 
     return senders
 
 
-async def _pools(config: LiveConfig, rpc: Rpc) -> list[Address]:
+async def _pools(config: LiveConfig, rpc: Rpc, cluster: Cluster | None) -> list[Address]:
     found = list(config.pools)
     for pair in config.pairs:
-        found += await (
-            discover_pair(rpc, pair.a, pair.b, pair.venues) if pair.venues else discover_pair(rpc, pair.a, pair.b)
-        )
+        found += await discover_pair(rpc, pair.a, pair.b, pair.venues or tuple(VENUES), cluster=cluster)
     for mint in config.mints:
-        found += await discover_mint(rpc, mint)
+        found += await discover_mint(rpc, mint, cluster=cluster)
     return list(dict.fromkeys(found))
 
 
-async def _check_cluster(rpc: Rpc, mode: Mode) -> None:
-    genesis = await rpc.call("getGenesisHash", [], str)
-    if (genesis == MAINNET_GENESIS) != (mode is Mode.MAINNET):
+async def _cluster(rpc: Rpc, mode: Mode | None) -> Cluster | None:
+    """Which cluster the endpoints are of; None: a chain of somebody's own. Raises ConfigError where `mode` wants
+    another one, ChainError; without a mode, an answer that says nothing counts as a chain of somebody's own."""
+    try:
+        cluster = cluster_of(await rpc.call("getGenesisHash", [], str))
+    except ChainError as error:
+        if mode is not None or error.code != NODE_REFUSED:
+            raise
+        return None
+    if mode is not None and (cluster is Cluster.MAINNET) != (mode is Mode.MAINNET):
         raise ConfigError(f"the endpoints are not of the cluster of mode {mode}")
+    return cluster

@@ -12,7 +12,7 @@ from typing import Any
 
 from fillwright.chain.programs import SYSTEM, TOKEN, TOKEN_2022
 from fillwright.domain.transactions import RevertReason
-from fillwright.venues.registry import VENUES
+from fillwright.venues.registry import VENUES, programs_on
 
 _FAILED = re.compile(r"Program (\w{32,44}) failed: (?:custom program error: 0x([0-9a-fA-F]+))?", re.ASCII)
 _SYSTEM, _TOKENS = str(SYSTEM), frozenset({str(TOKEN), str(TOKEN_2022)})
@@ -22,7 +22,7 @@ _TOKEN_INSUFFICIENT = 1
 _MAX_DETAIL = 300
 _WALLET_SHORT = ("InsufficientFundsForFee", "InsufficientFundsForRent", "AccountNotFound")
 
-_SLIPPAGE = {str(venue.program_id): venue.slippage_codes() for venue in VENUES.values()}
+_SLIPPAGE = {str(program): venue.slippage_codes() for venue in VENUES.values() for program in programs_on(venue, None)}
 
 
 def explain(error: Any, program_ids: Sequence[str], logs: Sequence[str], marker: bool) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from fillwright.domain.accounts import Account, Address, ChainClock, Mint
 from fillwright.domain.errors import ChainError, InvalidInput
 from fillwright.market.dumps import TEMPORARY_PREFIX
 from fillwright.ports import Clock
-from fillwright.venues.registry import VENUES, venue_of
+from fillwright.venues.registry import venue_by_program, venue_of
 from fillwright.venues.token_program import TOKEN_PROGRAM
 from fillwright.venues.venue import AnyVenue
 
@@ -59,7 +59,7 @@ class PoolDump(msgspec.Struct, frozen=True):
     def programs(self) -> tuple[str, ...]:
         """The programs that own these accounts, built-in ones left out: all that a swap in the pool can run."""
         owners = {account.owner for account in self.accounts.values()}
-        return tuple(sorted({self.venue.program_id, *owners} - _BUILT_IN))
+        return tuple(sorted(owners - _BUILT_IN))
 
 
 _BUILT_IN = frozenset({TOKEN_PROGRAM, "11111111111111111111111111111111", *_LOADERS})
@@ -200,7 +200,7 @@ def _venue(address: Address, account: Account | None) -> AnyVenue:
     venue = venue_of(account)
     if venue is not None:
         return venue
-    known = next((each for each in VENUES.values() if each.program_id == account.owner), None)
+    known = venue_by_program(account.owner)
     if known is None:
         raise InvalidInput("program_unsupported", f"{address} belongs to {account.owner}, no program of a known venue")
     raise InvalidInput("pool_invalid", f"{address} is an account of {known.label}, but no pool")
@@ -220,7 +220,7 @@ def _meta(dump: PoolDump) -> dict[str, object]:
     clock = {name: getattr(dump.clock, name) for name in ("slot", "unix_timestamp", "epoch")}
     return {
         "program": dump.venue.id,
-        "program_id": dump.venue.program_id,
+        "program_id": dump.accounts[dump.address].owner,
         "pool": dump.address,
         **mints,
         "clock": clock,

@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Address
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.clusters import Cluster
 
 
 class SwapCall(msgspec.Struct, frozen=True):
@@ -57,6 +58,13 @@ _DAMM1 = Address("Eo7WjKq67rjJQSZxS6z3YkapzY3eMj6Xy8X5EQVn5UaB")
 _DAMM2 = Address("cpamdpZCGKUy5JxQXB4dcpGPiikHawvSWAd6mEn1sGG")
 _OUT = SwapMode.EXACT_OUT
 
+_DEVNET = {
+    "DRaya7Kj3aMWQSy19kSjvmuwq9docCHofyP9kanQGaav": _V4,
+    "DRaycpLY18LhpbydsBWbVJtxpNv9oXPgjRSfpF2bWpYb": _CPMM,
+    "DRayAUgENGQBKVaX8owNhgzkEDyoHTGVEGHVJT1E9pfH": _CLMM,
+}
+"""Programs of devnet under other ids than mainnet's, and whose instructions they take. Meteora's ids are the same."""
+
 
 def _hex(text: str) -> bytes:
     return bytes.fromhex(text)
@@ -98,12 +106,19 @@ SHAPES: tuple[Shape, ...] = (
         absent=(11,),
     ),
 )
-SWAP_PROGRAMS = frozenset(shape.program for shape in SHAPES)
 
 
-def decode_swap(program: Pubkey, data: bytes, accounts: Sequence[Pubkey]) -> SwapCall | None:
-    """The swap that the instruction asks for, or None where it is not exactly one of `SHAPES`."""
+def decode_swap(
+    program: Pubkey, data: bytes, accounts: Sequence[Pubkey], cluster: Cluster | None = None
+) -> SwapCall | None:
+    """The swap that the instruction asks for, or None where it is not exactly one of `SHAPES`.
+
+    `cluster` mainnet: of mainnet's programs alone. Else devnet's are known beside them, as a chain of one's own may
+    run either.
+    """
     name = str(program)
+    if cluster is not Cluster.MAINNET:
+        name = _DEVNET.get(name, name)
     for shape in SHAPES:
         if shape.program == name and data.startswith(shape.tag):
             return _read(shape, program, data[len(shape.tag) :], accounts)

@@ -32,6 +32,7 @@ class VenueView(msgspec.Struct):
     label: str
     dex: str
     program_id: str
+    program_ids: dict[str, str]
 
 
 class VenueResult(msgspec.Struct):
@@ -52,10 +53,13 @@ class Report(msgspec.Struct):
 
 @app.command("list")
 def list_(json: Annotated[bool, typer.Option("--json", help="One line of JSON each.")] = False) -> None:
-    """List the venues."""
+    """List the venues: the programs on mainnet, and on devnet where they are others."""
     from fillwright.venues.registry import VENUES
 
-    views = [VenueView(v.id, v.label, v.dex, v.program_id) for v in VENUES.values()]
+    views = [
+        VenueView(v.id, v.label, v.dex, v.program_id, {str(on): program for on, program in v.program_ids.items()})
+        for v in VENUES.values()
+    ]
     if not is_pretty(json):
         for view in views:
             emit(view, json, lambda: "")
@@ -63,6 +67,9 @@ def list_(json: Annotated[bool, typer.Option("--json", help="One line of JSON ea
     table = Table("venue", "name", "program", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for view in views:
         table.add_row(view.id, view.label, Text(view.program_id, no_wrap=True))
+        for cluster, program in view.program_ids.items():
+            if program != view.program_id:
+                table.add_row("", f"on {cluster}", Text(program, no_wrap=True))
     console.print(table)
 
 

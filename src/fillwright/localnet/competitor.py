@@ -21,7 +21,7 @@ from fillwright.domain.errors import PoolRefused, QuoteRefused, Refusal
 from fillwright.localnet.chain import LocalChain
 from fillwright.localnet.faults import Fault
 from fillwright.localnet.load import associated, fund
-from fillwright.venues.registry import VENUES
+from fillwright.venues.registry import venue_of
 from fillwright.venues.venue import Swap, SwapAccounts
 
 _LAMPORTS = 10**12
@@ -51,7 +51,7 @@ class Competitor:
         draw = chain.dice.stream(Fault.COMPETITOR)
         address = draw.choice(sorted(self._pools))
         accounts = _accounts(chain, self._pools[address])
-        venue = next((v for v in VENUES.values() if v.program_id == accounts[address].owner), None)
+        venue = venue_of(accounts[address])
         if venue is None:
             return
         try:

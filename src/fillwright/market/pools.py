@@ -18,7 +18,7 @@ from fillwright.domain.errors import InvalidInput, PoolRefused, Refusal
 from fillwright.domain.tokens import Token
 from fillwright.market.dumps import META_FILE, dump_files, read_account
 from fillwright.market.snapshot import Unpriced
-from fillwright.venues.registry import VENUES, venue_of
+from fillwright.venues.registry import venue_by_program, venue_of
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from fillwright.venues.venue import AnyVenue, Pool
 
@@ -168,8 +168,8 @@ def _judge(address: Address, account: Account, accounts: Accounts) -> Pool | Unp
         return _decode(venue, address, accounts)
     if account.owner in _INFRASTRUCTURE:
         return None
-    program = _OTHER_PROGRAMS.get(account.owner)
-    supported = {venue.program_id: venue for venue in VENUES.values()}.get(account.owner)
+    supported = venue_by_program(account.owner)
+    program = _OTHER_PROGRAMS.get(account.owner if supported is None else supported.program_id)
     if program is None:
         if supported is not None:
             return None

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from fillwright.domain.accounts import Address, ChainClock, Mint
-from fillwright.venues.registry import VENUES
+from fillwright.domain.accounts import Account, Address, ChainClock, Mint
+from fillwright.domain.clusters import Cluster
+from fillwright.domain.errors import Refusal
+from fillwright.venues.registry import VENUES, misplaced
 from fillwright.venues.venue import AnyVenue, Pool
 
 Pair = tuple[Mint, Mint]
@@ -29,6 +31,14 @@ class Unpriced(msgspec.Struct, frozen=True):
     venue: str
     reason: str
     detail: str
+
+
+def no_pool(address: Address, account: Account | None, cluster: Cluster | None) -> Unpriced:
+    """Why what lies at `address` on a chain of `cluster` is not taken for a pool."""
+    elsewhere = "" if account is None else misplaced(account, cluster)
+    if elsewhere:
+        return Unpriced(address, "", Refusal.UNSUPPORTED_FEATURE, elsewhere)
+    return Unpriced(address, "", Refusal.MALFORMED, "no pool account of a known program")
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.clusters import ProgramIds
 from fillwright.domain.routes import Fee as Fee
 from fillwright.domain.routes import FeeKind as FeeKind
 
@@ -105,6 +106,9 @@ class Venue(Protocol[P]):
     dex: str
     """`raydium` or `meteora`."""
     program_id: Address
+    """Mainnet's."""
+    program_ids: ProgramIds
+    """By cluster. A pool belongs to the program that owns its account, and so do its companions and instructions."""
     pool_type: type[P]
     """What `decode` gives: a msgspec struct whose JSON, read as this type again, is an equal pool."""
     pool_shape: PoolShape
@@ -112,7 +116,7 @@ class Venue(Protocol[P]):
     """A budget for one swap, on the safe side of what one of a usual size uses."""
 
     def recognises(self, account: Account) -> bool:
-        """Whether `account` is one of this program's pool accounts (owner, discriminator, size)."""
+        """Whether `account` is one of this program's pool accounts (owner on any cluster, discriminator, size)."""
 
     def companions(self, address: Address, accounts: Accounts) -> tuple[Address, ...]:
         """Every other account that `decode` reads, known from those already in `accounts`.

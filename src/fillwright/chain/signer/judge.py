@@ -241,7 +241,7 @@ class _Case:
         raise _refused("a token instruction other than wrapping or unwrapping the wallet's own SOL")
 
     def _swap(self, part: Part) -> None:
-        call = decode_swap(part.program, part.data, part.accounts)
+        call = decode_swap(part.program, part.data, part.accounts, self.policy.cluster)
         if call is None:
             raise _refused(f"an unknown instruction of {part.program}")
         if call.venue not in self.policy.venues:

@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 from fillwright.chain.swaps import SHAPES
 from fillwright.config import Mode
 from fillwright.domain.accounts import Mint
+from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import ConfigError
 
 MAX_POLICY_BYTES = 1024 * 1024
@@ -60,6 +61,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lookup_tables: tuple[str, ...] = ()
     rpc_url: str = ""
     floors: tuple[Floor, ...] = ()
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """Whose programs may be named: on mainnet mainnet's alone. A local Solana counts as devnet and runs what was
+        loaded into it, so there any cluster's may."""
+        return Cluster.MAINNET if self.mode is Mode.MAINNET else None
 
     def floor(self, given: Mint, taken: Mint) -> Fraction | None:
         """The least output per input unit, where the policy names one."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from solders.instruction import Instruction
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
+from fillwright.domain.clusters import program_ids
 from fillwright.venues.meteora_damm_v1 import curve, instructions, layout, quote, quoter
 from fillwright.venues.meteora_damm_v1.layout import DammV1Pool
 from fillwright.venues.venue import CurveSegment, Quote, Quoter, Swap, SwapAccounts
@@ -20,6 +21,7 @@ class MeteoraDammV1:
     label = "Meteora DAMM v1"
     dex = "meteora"
     program_id = layout.PROGRAM_ID
+    program_ids = program_ids(layout.PROGRAM_ID)
     pool_type = DammV1Pool
     pool_shape = layout.POOL_SHAPE
     swap_compute_units = 200_000

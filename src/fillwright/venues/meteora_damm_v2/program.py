@@ -11,6 +11,7 @@ from fractions import Fraction
 from solders.instruction import Instruction
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
+from fillwright.domain.clusters import program_ids
 from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.meteora_damm_v2.checked import divisor
 from fillwright.venues.meteora_damm_v2.instructions import EXCEEDED_SLIPPAGE, swap_instruction
@@ -38,6 +39,7 @@ class MeteoraDammV2:
     label = "Meteora DAMM v2"
     dex = "meteora"
     program_id = PROGRAM_ID
+    program_ids = program_ids(PROGRAM_ID)
     pool_type = DammV2Pool
     pool_shape = POOL_SHAPE
     swap_compute_units = 80_000

@@ -8,6 +8,7 @@ from fractions import Fraction
 from solders.instruction import Instruction
 
 from fillwright.domain.accounts import Account, Accounts, Address, ChainClock, Mint
+from fillwright.domain.clusters import program_ids
 from fillwright.venues.meteora_dlmm import layout
 from fillwright.venues.meteora_dlmm.bitmap import PROGRAM_ID
 from fillwright.venues.meteora_dlmm.curve import pool_curve, spot_price
@@ -25,6 +26,7 @@ class MeteoraDlmm:
     label = "Meteora DLMM"
     dex = "meteora"
     program_id = PROGRAM_ID
+    program_ids = program_ids(PROGRAM_ID)
     pool_type = DlmmPool
     pool_shape = layout.POOL_SHAPE
     swap_compute_units = 250_000

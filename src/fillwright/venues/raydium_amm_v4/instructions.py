@@ -14,13 +14,11 @@ from solders.pubkey import Pubkey
 
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
-from fillwright.venues.raydium_amm_v4.layout import AUTHORITY_NONCE, PROGRAM_ID, AmmV4Pool
+from fillwright.venues.raydium_amm_v4.layout import AmmV4Pool, authority
 from fillwright.venues.token_program import TOKEN_PROGRAM
 from fillwright.venues.venue import Swap, SwapAccounts
 
-_PROGRAM = Pubkey.from_string(PROGRAM_ID)
 _TOKEN_PROGRAM = Pubkey.from_string(TOKEN_PROGRAM)
-_AUTHORITY = Pubkey.create_program_address([b"amm authority", bytes([AUTHORITY_NONCE])], _PROGRAM)
 
 EXCEEDED_SLIPPAGE = 30
 
@@ -57,7 +55,7 @@ def swap_instruction(pool: AmmV4Pool, swap: Swap, limit: int, accounts: SwapAcco
     tag = _TAGS[swap.mode, form is SwapForm.V2]
     data = bytes([tag]) + first.to_bytes(8, "little") + second.to_bytes(8, "little")
     amm, market = Pubkey.from_string(pool.address), Pubkey.from_string(pool.market)
-    metas = [_readonly(_TOKEN_PROGRAM), _writable(amm), _readonly(_AUTHORITY)]
+    metas = [_readonly(_TOKEN_PROGRAM), _writable(amm), _readonly(authority(pool.program)[0])]
     if form is not SwapForm.V2:
         metas.append(_writable(amm))  # open orders
     if form is SwapForm.TARGET_ORDERS:
@@ -72,7 +70,7 @@ def swap_instruction(pool: AmmV4Pool, swap: Swap, limit: int, accounts: SwapAcco
         _writable(accounts.output_account),
         AccountMeta(accounts.wallet, is_signer=True, is_writable=True),
     ]
-    return Instruction(_PROGRAM, data, metas)
+    return Instruction(Pubkey.from_string(pool.program), data, metas)
 
 
 def _readonly(key: Pubkey) -> AccountMeta:

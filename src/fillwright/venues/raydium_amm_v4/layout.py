@@ -6,14 +6,22 @@ must not judge whether it can be traded now.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
+from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Account, Accounts, Address, Mint
+from fillwright.domain.clusters import program_ids
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.token_program import TOKEN_PROGRAM, decode_balance, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 PROGRAM_ID = Address("675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8")
+PROGRAM_IDS = program_ids(PROGRAM_ID, devnet="DRaya7Kj3aMWQSy19kSjvmuwq9docCHofyP9kanQGaav")
+"""As `lib.rs` declares them. An older deployment on devnet, `HWy1jotHpo6UqeQxx49dpYYdQB8wj9Qk9MdxwjLvDHB8`, is none
+of them: no source says which rules it runs."""
+_KNOWN = {program: program for program in PROGRAM_IDS.values()}
 VENUE_ID = "raydium_amm_v4"
 
 AMM_INFO_BYTES = 752
@@ -41,16 +49,16 @@ STATUS_ORDER_BOOK_ONLY = 5
 STATUS_SWAP_ONLY = 6
 STATUS_WAITING_TRADE = 7
 
-AUTHORITY_NONCE = 254
-"""The bump of the one authority that owns every pool's vaults: seed `amm authority`."""
+_AUTHORITY_SEED = b"amm authority"
+_CACHED_PROGRAMS = 16
 
 Pair = tuple[int, int]
 
 
-class AmmV4Pool(msgspec.Struct, frozen=True):
+class AmmV4Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     """One pool. Pairs are (coin, pc), the program's names for its sides; amounts in base units.
 
-    `need_take_pnl` lies in the vaults but belongs to nobody's liquidity.
+    `need_take_pnl` lies in the vaults but belongs to nobody's liquidity. `program` owns the pool.
     """
 
     address: Address
@@ -66,20 +74,27 @@ class AmmV4Pool(msgspec.Struct, frozen=True):
     need_take_pnl: Pair
     fee_numerator: int
     fee_denominator: int
+    program: Address = PROGRAM_ID
 
     @property
     def venue(self) -> str:
         return VENUE_ID
 
 
+@lru_cache(maxsize=_CACHED_PROGRAMS)
+def authority(program: Address) -> tuple[Pubkey, int]:
+    """The one authority that owns the vaults of every pool of `program`, and its bump, which each pool repeats."""
+    return Pubkey.find_program_address([_AUTHORITY_SEED], Pubkey.from_string(program))
+
+
 def is_pool(account: Account) -> bool:
     """Whether `account` is an AmmInfo of this program: the only one of its accounts with that size."""
-    return account.owner == PROGRAM_ID and len(account.data) == AMM_INFO_BYTES
+    return account.owner in _KNOWN and len(account.data) == AMM_INFO_BYTES
 
 
 def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
     """The pool's vaults. Raises PoolRefused where there is no such pool."""
-    data = _pool_data(address, accounts)
+    data = _pool_account(address, accounts).data
     return tuple(pubkey_at(data, at) for at in _VAULTS)
 
 
@@ -89,13 +104,14 @@ def decode_pool(address: Address, accounts: Accounts) -> AmmV4Pool:
     Raises PoolRefused: `missing_account`; `malformed` (also where the accounts contradict each other);
     `unsupported_feature` (a status whose swaps may read an order book, a frozen vault).
     """
-    data = _pool_data(address, accounts)
+    account = _pool_account(address, accounts)
+    data, program = account.data, _KNOWN[account.owner]
     status = _u64(data, _STATUS)
     if status in (STATUS_INITIALISED, STATUS_ORDER_BOOK_ONLY):
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"status {status}: liquidity may rest in an order book")
     if not 0 < status <= STATUS_WAITING_TRADE:
         raise PoolRefused(Refusal.MALFORMED, f"status {status} is unknown")
-    if _u64(data, _NONCE) & 0xFF != AUTHORITY_NONCE:
+    if _u64(data, _NONCE) & 0xFF != authority(program)[1]:
         raise PoolRefused(Refusal.MALFORMED, "the authority's nonce is not the program's")
     decimals = _u64_pair(data, _DECIMALS)
     if max(decimals) > _MAX_DECIMALS:
@@ -117,14 +133,15 @@ def decode_pool(address: Address, accounts: Accounts) -> AmmV4Pool:
         need_take_pnl=_u64_pair(data, _NEED_TAKE_PNL),
         fee_numerator=_u64(data, _SWAP_FEE_NUMERATOR),
         fee_denominator=_u64(data, _SWAP_FEE_DENOMINATOR),
+        program=program,
     )
 
 
-def _pool_data(address: Address, accounts: Accounts) -> bytes:
+def _pool_account(address: Address, accounts: Accounts) -> Account:
     account = _need(accounts, address)
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium AMM v4 pool account")
-    return account.data
+    return account
 
 
 def _need(accounts: Accounts, address: Address) -> Account:

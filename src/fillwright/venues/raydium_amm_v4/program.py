@@ -24,6 +24,7 @@ class RaydiumAmmV4:
     label = "Raydium AMM v4"
     dex = "raydium"
     program_id = layout.PROGRAM_ID
+    program_ids = layout.PROGRAM_IDS
     pool_type = AmmV4Pool
     pool_shape = layout.POOL_SHAPE
     swap_compute_units = 60_000

@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import QuoteRefused, Refusal
 from fillwright.venues.raydium_clmm.layout import ClmmPool
-from fillwright.venues.raydium_clmm.tick_arrays import PROGRAM_ID, array_number
+from fillwright.venues.raydium_clmm.tick_arrays import array_number
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from fillwright.venues.venue import SwapAccounts
 
@@ -48,7 +48,7 @@ def swap_v2(
         *_extension(pool),
         *(_write(address) for address in arrays_ahead(pool, mint_0_in, arrays)),
     ]
-    return _instruction(_SWAP_V2, amount, limit, exact_in, metas)
+    return _instruction(pool, _SWAP_V2, amount, limit, exact_in, metas)
 
 
 def swap(
@@ -70,7 +70,7 @@ def swap(
         *_extension(pool),
         *(_write(address) for address in others),
     ]
-    return _instruction(_SWAP, amount, limit, exact_in, metas)
+    return _instruction(pool, _SWAP, amount, limit, exact_in, metas)
 
 
 def arrays_ahead(pool: ClmmPool, zero_for_one: bool, most: int) -> list[str]:
@@ -129,8 +129,10 @@ def _write(address: str) -> AccountMeta:
     return AccountMeta(Pubkey.from_string(address), is_signer=False, is_writable=True)
 
 
-def _instruction(tag: bytes, amount: int, limit: int, exact_in: bool, metas: Sequence[AccountMeta]) -> Instruction:
+def _instruction(
+    pool: ClmmPool, tag: bytes, amount: int, limit: int, exact_in: bool, metas: Sequence[AccountMeta]
+) -> Instruction:
     data = b"".join(
         (tag, amount.to_bytes(8, "little"), limit.to_bytes(8, "little"), _NO_PRICE_LIMIT, bytes((exact_in,)))
     )
-    return Instruction(Pubkey.from_string(PROGRAM_ID), data, list(metas))
+    return Instruction(Pubkey.from_string(pool.program), data, list(metas))

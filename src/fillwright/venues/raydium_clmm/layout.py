@@ -16,6 +16,7 @@ from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.raydium_clmm.tick_arrays import (
     PROGRAM_ID,
+    PROGRAM_IDS,
     TICKS_PER_ARRAY,
     Bitmap,
     TickArray,
@@ -30,6 +31,7 @@ from fillwright.venues.token_program import MintInfo, decode_balance, decode_min
 from fillwright.venues.venue import PoolShape
 
 VENUE_ID = "raydium_clmm"
+_KNOWN = {program: program for program in PROGRAM_IDS.values()}
 FEE_DENOMINATOR = 1_000_000
 SWAP_DISABLED = 1 << 4
 """Bit of `status`: `PoolStatusBitIndex::Swap`."""
@@ -122,10 +124,10 @@ class End(msgspec.Struct, frozen=True):
     message: str
 
 
-class ClmmPool(msgspec.Struct, frozen=True):
+class ClmmPool(msgspec.Struct, frozen=True, omit_defaults=True):
     """A pool at one moment. `ticks` are all initialised ticks of the held arrays, ascending.
 
-    `balances` are the vaults', where those are at hand.
+    `balances` are the vaults', where those are at hand. `program` owns the pool, its config and its tick arrays.
     Fees are in millionths: `trade_fee_rate` of the input; `protocol_fee_rate` and `fund_fee_rate` of that fee.
     `sqrt_price` is √(token 1 / token 0) in Q64.64, of base units.
     """
@@ -159,6 +161,7 @@ class ClmmPool(msgspec.Struct, frozen=True):
     tick: int
     balances: tuple[int, int] | None
     books: Books
+    program: Address = PROGRAM_ID
 
     @property
     def venue(self) -> str:
@@ -176,7 +179,7 @@ _UNKNOWN_BITMAP = End(Refusal.MISSING_ACCOUNT, "the bitmap extension, which says
 def is_pool(account: Account) -> bool:
     """Whether `account` has the owner, size and discriminator of a pool."""
     data = account.data
-    return account.owner == PROGRAM_ID and len(data) == _POOL_BYTES and data[:8] == _POOL_DISCRIMINATOR
+    return account.owner in _KNOWN and len(data) == _POOL_BYTES and data[:8] == _POOL_DISCRIMINATOR
 
 
 def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
@@ -188,20 +191,20 @@ def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
     account = accounts.get(address)
     if account is None or not is_pool(account):
         return ()
-    data = account.data
-    extension = extension_address(address)
+    data, program = account.data, _KNOWN[account.owner]
+    extension = extension_address(address, program)
     found = [pubkey_at(data, at) for at in _NAMED_AT]
     found.append(extension)
     tick, tick_spacing = _i32(data, _TICK_AT), _u16(data, _TICK_SPACING_AT)
     if tick_spacing == 0 or not MIN_TICK <= tick <= MAX_TICK:
         return tuple(found)
-    bitmap = _bitmap(address, data, tick_spacing, accounts)
+    bitmap = _bitmap(address, account, tick_spacing, accounts)
     current = array_number(tick, tick_spacing)
     numbers = [current] if bitmap.holds(current) else []
     for side in (bitmap.below(current), bitmap.above(current)):
         numbers += [number for _, number in zip(range(ARRAYS_EACH_WAY), side, strict=False)]
     span = TICKS_PER_ARRAY * tick_spacing
-    return (*found, *(array_address(address, number * span) for number in numbers))
+    return (*found, *(array_address(address, number * span, program) for number in numbers))
 
 
 def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
@@ -214,7 +217,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
     account = _required(accounts, address, "pool")
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CLMM pool")
-    data = account.data
+    data, program = account.data, _KNOWN[account.owner]
     if data[_FEE_ON_AT] != 0:
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, "a pool that takes its fee on a fixed token")
     if any(data[_DYNAMIC_FEE_AT:_DYNAMIC_FEE_END]):
@@ -224,13 +227,13 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
     if tick_spacing == 0 or not MIN_TICK <= tick <= MAX_TICK or not MIN_SQRT_PRICE <= sqrt_price <= MAX_SQRT_PRICE:
         raise PoolRefused(Refusal.MALFORMED, "a pool whose price is out of range")
     config = pubkey_at(data, _CONFIG_AT)
-    trade_fee_rate, protocol_fee_rate, fund_fee_rate = _read_config(_required(accounts, config, "config"))
+    trade_fee_rate, protocol_fee_rate, fund_fee_rate = _read_config(_required(accounts, config, "config"), program)
     mint_0, mint_1 = Mint(pubkey_at(data, _MINT_0_AT)), Mint(pubkey_at(data, _MINT_1_AT))
     vault_0, vault_1 = pubkey_at(data, _VAULT_0_AT), pubkey_at(data, _VAULT_1_AT)
     books = _read_books(data)
-    bitmap = _bitmap(address, data, tick_spacing, accounts)
-    extension = extension_address(address)
-    reader = _ArrayReader(address, tick_spacing, bitmap, accounts, _growths(data))
+    bitmap = _bitmap(address, account, tick_spacing, accounts)
+    extension = extension_address(address, program)
+    reader = _ArrayReader(address, program, tick_spacing, bitmap, accounts, _growths(data))
     arrays, below, above = reader.read(array_number(tick, tick_spacing))
     return ClmmPool(
         address=address,
@@ -262,6 +265,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         tick=tick,
         balances=_read_balances(accounts, vault_0, vault_1),
         books=books,
+        program=program,
     )
 
 
@@ -269,9 +273,16 @@ class _ArrayReader:
     """Reads a pool's arrays outwards from the current one, as far as they are at hand without a gap."""
 
     def __init__(
-        self, pool: Address, tick_spacing: int, bitmap: Bitmap, accounts: Accounts, growths: tuple[int, ...]
+        self,
+        pool: Address,
+        program: Address,
+        tick_spacing: int,
+        bitmap: Bitmap,
+        accounts: Accounts,
+        growths: tuple[int, ...],
     ) -> None:
         self._pool = pool
+        self._program = program
         self._pool_bytes = bytes(Pubkey.from_string(pool))
         self._tick_spacing = tick_spacing
         self._bitmap = bitmap
@@ -306,11 +317,11 @@ class _ArrayReader:
 
     def _array(self, number: int) -> TickArray | End:
         start = number * TICKS_PER_ARRAY * self._tick_spacing
-        address = array_address(self._pool, start)
+        address = array_address(self._pool, start, self._program)
         account = _held(self._accounts, address)
         if account is None:
             return End(Refusal.MISSING_ACCOUNT, f"the tick array at {start} is missing")
-        return read_array(account, self._pool_bytes, address, start, self._tick_spacing, self._growths)
+        return read_array(account, self._pool_bytes, address, start, self._tick_spacing, self._growths, self._program)
 
 
 def _held(accounts: Accounts, address: Address) -> Account | None:
@@ -326,16 +337,16 @@ def _required(accounts: Accounts, address: Address, what: str) -> Account:
     return account
 
 
-def _bitmap(address: Address, data: bytes, tick_spacing: int, accounts: Accounts) -> Bitmap:
-    own = data[_BITMAP_AT:_TOTAL_FEES_0_AT]
-    extension = _held(accounts, extension_address(address))
-    return read_bitmap(own, tick_spacing, bytes(Pubkey.from_string(address)), extension)
+def _bitmap(address: Address, pool: Account, tick_spacing: int, accounts: Accounts) -> Bitmap:
+    own, program = pool.data[_BITMAP_AT:_TOTAL_FEES_0_AT], _KNOWN[pool.owner]
+    extension = _held(accounts, extension_address(address, program))
+    return read_bitmap(own, tick_spacing, bytes(Pubkey.from_string(address)), extension, program)
 
 
-def _read_config(account: Account) -> tuple[int, int, int]:
+def _read_config(account: Account, program: Address) -> tuple[int, int, int]:
     """Trade, protocol and fund fee rates, within the bounds that `update_amm_config` keeps."""
     data = account.data
-    if account.owner != PROGRAM_ID or len(data) != _CONFIG_BYTES or data[:8] != _CONFIG_DISCRIMINATOR:
+    if account.owner != program or len(data) != _CONFIG_BYTES or data[:8] != _CONFIG_DISCRIMINATOR:
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CLMM config")
     trade, protocol = _u32(data, _CONFIG_TRADE_FEE_AT), _u32(data, _CONFIG_PROTOCOL_FEE_AT)
     fund = _u32(data, _CONFIG_FUND_FEE_AT)

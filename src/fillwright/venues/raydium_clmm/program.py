@@ -12,7 +12,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.venues.raydium_clmm import instructions, ladder, layout, quote, segments
 from fillwright.venues.raydium_clmm.layout import ClmmPool
-from fillwright.venues.raydium_clmm.tick_arrays import PROGRAM_ID
+from fillwright.venues.raydium_clmm.tick_arrays import PROGRAM_ID, PROGRAM_IDS
 from fillwright.venues.venue import CurveSegment, Quote, Quoter, Swap, SwapAccounts
 
 _TOO_LITTLE_OUTPUT_RECEIVED = 6022
@@ -27,6 +27,7 @@ class RaydiumClmm:
     label = "Raydium CLMM"
     dex = "raydium"
     program_id = PROGRAM_ID
+    program_ids = PROGRAM_IDS
     pool_type = ClmmPool
     pool_shape = layout.POOL_SHAPE
     swap_compute_units = 200_000

@@ -15,15 +15,17 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Account, Address
+from fillwright.domain.clusters import program_ids
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.raydium_clmm.tick_math import MAX_TICK, MIN_TICK
 
 PROGRAM_ID = Address("CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK")
+PROGRAM_IDS = program_ids(PROGRAM_ID, devnet="DRayAUgENGQBKVaX8owNhgzkEDyoHTGVEGHVJT1E9pfH")
+"""As `lib.rs` declares them."""
 TICKS_PER_ARRAY = 60
 ARRAYS_PER_BITMAP = 512
 """Arrays on one side of zero in the pool's own bitmap, and in each bitmap of the extension."""
 
-_PROGRAM = Pubkey.from_string(PROGRAM_ID)
 _ARRAY_SEED = b"tick_array"
 _EXTENSION_SEED = b"pool_tick_array_bitmap_extension"
 _CACHED_ADDRESSES = 65_536
@@ -121,24 +123,31 @@ def array_number(tick: int, tick_spacing: int) -> int:
 
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)
-def array_address(pool: Address, start: int) -> Address:
-    """Where the array that begins at tick `start` lives (`TickArrayState::key`; the index is big-endian)."""
+def array_address(pool: Address, start: int, program: Address = PROGRAM_ID) -> Address:
+    """Where the array that begins at tick `start` lives, under the pool's `program`.
+
+    Source: `TickArrayState::key`; the index is big-endian.
+    """
     seeds = [_ARRAY_SEED, bytes(Pubkey.from_string(pool)), start.to_bytes(4, "big", signed=True)]
-    return Address(str(Pubkey.find_program_address(seeds, _PROGRAM)[0]))
+    return Address(str(Pubkey.find_program_address(seeds, Pubkey.from_string(program))[0]))
 
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)
-def extension_address(pool: Address) -> Address:
-    """Where the pool's bitmap extension lives (`TickArrayBitmapExtension::key`)."""
+def extension_address(pool: Address, program: Address = PROGRAM_ID) -> Address:
+    """Where the pool's bitmap extension lives, under its `program` (`TickArrayBitmapExtension::key`)."""
     seeds = [_EXTENSION_SEED, bytes(Pubkey.from_string(pool))]
-    return Address(str(Pubkey.find_program_address(seeds, _PROGRAM)[0]))
+    return Address(str(Pubkey.find_program_address(seeds, Pubkey.from_string(program))[0]))
 
 
-def read_bitmap(own: bytes, tick_spacing: int, pool: bytes, extension: Account | None) -> Bitmap:
+def read_bitmap(
+    own: bytes, tick_spacing: int, pool: bytes, extension: Account | None, program: Address = PROGRAM_ID
+) -> Bitmap:
     """The pool's bitmap of 1,024 arrays around zero, with the extension's where there is one.
 
-    Raises PoolRefused `malformed` where `extension` is an account of something else.
+    Raises PoolRefused `malformed` where `extension` is an account of something else, or of another program.
     """
+    if extension is not None and extension.owner != program:
+        raise PoolRefused(Refusal.MALFORMED, "the bitmap extension is not of the pool's program")
     bits = int.from_bytes(own, "little")
     # From this spacing on the pool's own bitmap covers every tick (`tick_array_start_index_range`).
     complete = ARRAYS_PER_BITMAP * TICKS_PER_ARRAY * tick_spacing > MAX_TICK
@@ -146,8 +155,7 @@ def read_bitmap(own: bytes, tick_spacing: int, pool: bytes, extension: Account |
         return Bitmap.of(bits, -ARRAYS_PER_BITMAP, ARRAYS_PER_BITMAP - 1, complete=complete)
     data = extension.data
     if (
-        extension.owner != PROGRAM_ID
-        or len(data) != _EXTENSION_BYTES
+        len(data) != _EXTENSION_BYTES
         or data[:8] != _EXTENSION_DISCRIMINATOR
         or data[_EXTENSION_POOL_AT:_EXTENSION_ABOVE_AT] != pool
     ):
@@ -163,7 +171,13 @@ def read_bitmap(own: bytes, tick_spacing: int, pool: bytes, extension: Account |
 
 
 def read_array(
-    account: Account, pool: bytes, address: Address, start: int, tick_spacing: int, growths: tuple[int, ...]
+    account: Account,
+    pool: bytes,
+    address: Address,
+    start: int,
+    tick_spacing: int,
+    growths: tuple[int, ...],
+    program: Address = PROGRAM_ID,
 ) -> TickArray:
     """The array at `address`, which begins at tick `start`.
 
@@ -172,7 +186,7 @@ def read_array(
     """
     data = account.data
     if (
-        account.owner != PROGRAM_ID
+        account.owner != program
         or len(data) != _ARRAY_BYTES
         or data[:8] != _ARRAY_DISCRIMINATOR
         or data[_ARRAY_POOL_AT:_ARRAY_START_AT] != pool

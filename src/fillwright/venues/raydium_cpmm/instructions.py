@@ -6,20 +6,29 @@ Source: raydium-cp-swap `lib.rs` swap_base_input and swap_base_output, accounts 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from fillwright.domain.accounts import Address
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.errors import QuoteRefused, Refusal
-from fillwright.venues.raydium_cpmm.layout import PROGRAM_ID, CpmmPool
+from fillwright.venues.raydium_cpmm.layout import CpmmPool
 from fillwright.venues.venue import Swap, SwapAccounts
 
 _SWAP_BASE_INPUT = bytes.fromhex("8fbe5adac41e33de")
 _SWAP_BASE_OUTPUT = bytes.fromhex("37d96256a34ab4ad")
-_PROGRAM = Pubkey.from_string(PROGRAM_ID)
-_AUTHORITY, _ = Pubkey.find_program_address([b"vault_and_lp_mint_auth_seed"], _PROGRAM)
+_AUTHORITY_SEED = b"vault_and_lp_mint_auth_seed"
+_CACHED_PROGRAMS = 16
 
 EXCEEDED_SLIPPAGE = 6005
+
+
+@lru_cache(maxsize=_CACHED_PROGRAMS)
+def authority(program: Address) -> Pubkey:
+    """The one authority that owns the vaults of every pool of `program`."""
+    return Pubkey.find_program_address([_AUTHORITY_SEED], Pubkey.from_string(program))[0]
 
 
 def swap_instruction(pool: CpmmPool, swap: Swap, limit: int, accounts: SwapAccounts) -> Instruction:
@@ -38,11 +47,11 @@ def swap_instruction(pool: CpmmPool, swap: Swap, limit: int, accounts: SwapAccou
     else:
         data = _SWAP_BASE_OUTPUT + limit.to_bytes(8, "little") + swap.amount.to_bytes(8, "little")
     return Instruction(
-        _PROGRAM,
+        Pubkey.from_string(pool.program),
         data,
         [
             AccountMeta(accounts.wallet, is_signer=True, is_writable=True),
-            AccountMeta(_AUTHORITY, is_signer=False, is_writable=False),
+            AccountMeta(authority(pool.program), is_signer=False, is_writable=False),
             _readonly(pool.config),
             _writable(pool.address),
             AccountMeta(accounts.input_account, is_signer=False, is_writable=True),

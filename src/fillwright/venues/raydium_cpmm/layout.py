@@ -9,12 +9,16 @@ from __future__ import annotations
 import msgspec
 
 from fillwright.domain.accounts import Account, Accounts, Address, Mint
+from fillwright.domain.clusters import program_ids
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.raydium_cpmm.curve import FEE_DENOMINATOR
 from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 PROGRAM_ID = Address("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
+PROGRAM_IDS = program_ids(PROGRAM_ID, devnet="DRaycpLY18LhpbydsBWbVJtxpNv9oXPgjRSfpF2bWpYb")
+"""As `lib.rs` declares them."""
+_KNOWN = {program: program for program in PROGRAM_IDS.values()}
 VENUE_ID = "raydium_cpmm"
 
 POOL_DISCRIMINATOR = bytes.fromhex("f7ede3f5d7c3de46")
@@ -51,11 +55,12 @@ CREATOR_FEE_ON_TOKEN_1 = 2
 Pair = tuple[int, int]
 
 
-class CpmmPool(msgspec.Struct, frozen=True):
+class CpmmPool(msgspec.Struct, frozen=True, omit_defaults=True):
     """One pool. Pairs are (token 0, token 1); amounts in base units, rates in millionths.
 
     `balances` are the vaults' whole balances; `protocol_fees`, `fund_fees` and `creator_fees` still lie
     in them but belong to nobody's liquidity. `creator_fee_rate` is 0 where the pool's creator fee is off.
+    `program` owns the pool and its configuration.
     """
 
     address: Address
@@ -75,6 +80,7 @@ class CpmmPool(msgspec.Struct, frozen=True):
     fund_fee_rate: int
     creator_fee_rate: int
     creator_fee_on: int
+    program: Address = PROGRAM_ID
 
     @property
     def venue(self) -> str:
@@ -87,12 +93,12 @@ class CpmmPool(msgspec.Struct, frozen=True):
 
 def is_pool(account: Account) -> bool:
     """Whether `account` is a pool state of this program."""
-    return account.owner == PROGRAM_ID and len(account.data) == POOL_BYTES and account.data[:8] == POOL_DISCRIMINATOR
+    return account.owner in _KNOWN and len(account.data) == POOL_BYTES and account.data[:8] == POOL_DISCRIMINATOR
 
 
 def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
     """The pool's fee configuration, vaults and mints. Raises PoolRefused where there is no such pool."""
-    data = _pool_data(address, accounts)
+    data = _pool_account(address, accounts).data
     return tuple(pubkey_at(data, at) for at in (_CONFIG, *_VAULTS, *_MINTS))
 
 
@@ -103,9 +109,10 @@ def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
     rates exceed what the program's `update_amm_config` accepts); `unsupported_feature` (a transfer hook, a
     creator fee mode that the program does not know).
     """
-    data = _pool_data(address, accounts)
+    account = _pool_account(address, accounts)
+    data, program = account.data, _KNOWN[account.owner]
     config_address = pubkey_at(data, _CONFIG)
-    trade, protocol, fund, creator = _rates(_need(accounts, config_address))
+    trade, protocol, fund, creator = _rates(_need(accounts, config_address), program)
     if data[_CREATOR_FEE_ON] > CREATOR_FEE_ON_TOKEN_1:
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"creator fee mode {data[_CREATOR_FEE_ON]} is unknown")
     mints = _addresses(data, _MINTS)
@@ -135,14 +142,15 @@ def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
         fund_fee_rate=fund,
         creator_fee_rate=creator if data[_ENABLE_CREATOR_FEE] else 0,
         creator_fee_on=data[_CREATOR_FEE_ON],
+        program=program,
     )
 
 
-def _pool_data(address: Address, accounts: Accounts) -> bytes:
+def _pool_account(address: Address, accounts: Accounts) -> Account:
     account = _need(accounts, address)
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CPMM pool account")
-    return account.data
+    return account
 
 
 def _need(accounts: Accounts, address: Address) -> Account:
@@ -152,10 +160,10 @@ def _need(accounts: Accounts, address: Address) -> Account:
     return account
 
 
-def _rates(account: Account) -> tuple[int, int, int, int]:
-    """Trade, protocol, fund and creator fee rates of an AmmConfig account."""
+def _rates(account: Account, program: Address) -> tuple[int, int, int, int]:
+    """Trade, protocol, fund and creator fee rates of an AmmConfig account of `program`."""
     data = account.data
-    if account.owner != PROGRAM_ID or len(data) != CONFIG_BYTES or data[:8] != CONFIG_DISCRIMINATOR:
+    if account.owner != program or len(data) != CONFIG_BYTES or data[:8] != CONFIG_DISCRIMINATOR:
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CPMM fee configuration")
     protocol, fund = _u64(data, _PROTOCOL_FEE_RATE), _u64(data, _FUND_FEE_RATE)
     # Shares beyond the whole trade fee would let the accrued fees outgrow the vault.

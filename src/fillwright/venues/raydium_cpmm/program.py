@@ -21,6 +21,7 @@ class RaydiumCpmm:
     label = "Raydium CPMM"
     dex = "raydium"
     program_id = layout.PROGRAM_ID
+    program_ids = layout.PROGRAM_IDS
     pool_type = CpmmPool
     pool_shape = layout.POOL_SHAPE
     swap_compute_units = 80_000
