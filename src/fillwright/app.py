@@ -140,7 +140,7 @@ def tune_interpreter() -> None:
     finished a commit gets its turn sooner."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 

@@ -75,10 +75,11 @@ def event_view(event: OrderEvent, context: Context, mode: str, tokens: TokenList
 class Encoded:
     """An event that is encoded when the first reader wants it, and then shared by all readers."""
 
-    __slots__ = ("_frame", "_json", "_sse", "_text", "_tokens", "context", "event", "mode", "targets")
+    __slots__ = ("_frame", "_json", "_sse", "_text", "_tokens", "context", "event", "mode", "sequence", "targets")
 
     def __init__(self, event: OrderEvent, context: Context, mode: str, tokens: TokenList) -> None:
         self.event = event
+        self.sequence = event.sequence
         self.context = context
         self.mode = mode
         self.targets = context.targets
@@ -87,10 +88,6 @@ class Encoded:
         self._text: str | None = None
         self._frame: bytes | None = None
         self._sse: bytes | None = None
-
-    @property
-    def sequence(self) -> int:
-        return self.event.sequence
 
     @property
     def terminal(self) -> bool:

@@ -72,6 +72,10 @@ class Feed:
         return self._starts.pop(target, None) is not None
 
     def deliver(self, batch: Sequence[Encoded]) -> None:
+        if not self._ahead and len(self._starts) == 1 and batch[0].sequence > next(iter(self._starts.values())):
+            # A single subscription that was live before: all that the hub gives belongs to it.
+            self._push(batch)
+            return
         owned = []
         for encoded in batch:
             if encoded.sequence in self._ahead:

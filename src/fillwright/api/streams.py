@@ -254,9 +254,9 @@ class Hub:
     def _give(self, events: Sequence[OrderEvent], fresh: Sequence[Encoded]) -> None:
         for encoded in fresh:
             self._remember(encoded)
-            self._ring.append(encoded)
-            if len(self._ring) > RING_EVENTS:
-                self._floor = self._ring.popleft().sequence
+        self._ring.extend(fresh)
+        while len(self._ring) > RING_EVENTS:
+            self._floor = self._ring.popleft().sequence
         if events:
             self.last = events[-1].sequence
         ended = sum(encoded.terminal for encoded in fresh)
@@ -280,8 +280,12 @@ class Hub:
             return
         waiting: dict[Reader, list[Encoded]] = {}
         for encoded in batch:
-            for reader in set[Reader]().union(*[index[target] for target in encoded.targets if target in index]):
-                waiting.setdefault(reader, []).append(encoded)
+            followed = [index[target] for target in encoded.targets if target in index]
+            for reader in followed[0] if len(followed) == 1 else set[Reader]().union(*followed):
+                if reader in waiting:
+                    waiting[reader].append(encoded)
+                else:
+                    waiting[reader] = [encoded]
         for reader, theirs in waiting.items():
             reader.deliver(theirs)
 

@@ -62,12 +62,12 @@ class Genesis(msgspec.Struct, frozen=True):
 
     def _hash(self, slot: int) -> bytes:
         """A digest that only this world gives the slot, then the slot itself: no table of hashes is needed."""
-        return _slot_hash(f"{self.seed}/{self.started_ms}/", slot)
+        return _slot_hash(self.seed, self.started_ms, slot)
 
 
 @lru_cache(maxsize=_CACHED_HASHES)
-def _slot_hash(world: str, slot: int) -> bytes:
-    digest = hashlib.blake2b(f"{world}{slot}".encode(), digest_size=_HASH_BYTES - _SLOT_BYTES).digest()
+def _slot_hash(seed: int, started_ms: int, slot: int) -> bytes:
+    digest = hashlib.blake2b(f"{seed}/{started_ms}/{slot}".encode(), digest_size=_HASH_BYTES - _SLOT_BYTES).digest()
     return digest + slot.to_bytes(_SLOT_BYTES, "big")
 
 
