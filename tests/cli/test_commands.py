@@ -165,7 +165,7 @@ def test_a_quote_without_a_route_exits_with_1(engine: Server) -> None:
 @pytest.mark.parametrize("columns", [80, 100, 120, 160])
 def test_orders_are_listed_in_one_line_each(engine: Server, columns: int) -> None:
     with Client(engine.url) as client:
-        order = client.wait(client.submit(input="BONK", output="SOL", amount="1000000").id)
+        order = client.wait(client.submit(input="BONK", output="SOL", amount="1000000", max_legs=1).id)
     ran = on_terminal(columns, "orders", "--limit", "5", "--url", engine.url)
     fits(ran, columns)
     head, _, newest, *_ = ran.lines

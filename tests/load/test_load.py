@@ -30,7 +30,14 @@ QUICK = {
 
 @pytest.mark.parametrize(
     "shape",
-    [{"clients": 4}, {"clients": 4, "batch": 5}, {"clients": 8, "rate": 400.0}, {"clients": 2, "sockets": 3}],
+    [
+        {"clients": 4},
+        {"clients": 4, "batch": 5},
+        {"clients": 8, "rate": 400.0},
+        {"clients": 2, "sockets": 3},
+        {"clients": 3, "wait": True},
+        {"clients": 2, "batch": 6, "wait": True},
+    ],
     ids=str,
 )
 def test_a_sound_engine_is_found_sound(shape: dict[str, Any], tmp_path: Path) -> None:

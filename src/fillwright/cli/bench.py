@@ -26,6 +26,7 @@ def bench(
     rate: Annotated[float | None, typer.Option(min=0.001, help="Orders a second (open loop).")] = None,
     batch: Annotated[int, typer.Option(min=1, max=100, help="Orders a request.")] = 1,
     sockets: Annotated[int, typer.Option(min=1, max=10_000, help="WebSockets that follow all events.")] = 1,
+    wait: Annotated[bool, typer.Option("--wait", help="Each client waits for its order's end.")] = False,
     input_: Annotated[str, typer.Option("--input")] = "SOL",
     output: Annotated[str, typer.Option("--output")] = "USDC",
     amount: Annotated[str, typer.Option(help="Whole tokens of the input.")] = "0.001",
@@ -38,7 +39,7 @@ def bench(
     """
     from fillwright.load import Load, generate
 
-    load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key, sockets=sockets)
+    load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key, sockets=sockets, wait=wait)
     report = asyncio.run(generate(load))
     emit(report, json, lambda: table(report))
     if report.violations or report.rejected:

@@ -33,7 +33,8 @@ MAX_TOLD = 20
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to send. `rate` orders a second makes it an open loop; None a closed one. `batch` orders a request.
+    """What to send. `rate` orders a second makes it an open loop; None a closed one, in which each client sends its
+    next orders once the last were accepted or, with `wait`, have ended. `batch` orders a request.
     `sockets`: how many WebSockets follow all events meanwhile, each checked by itself. `reread`: compare each order's
     outcome, as the engine tells it afterwards, with its events."""
 
@@ -50,6 +51,7 @@ class Load(msgspec.Struct, frozen=True):
     api_key: str | None = None
     sockets: int = 1
     reread: bool = True
+    wait: bool = False
 
 
 class _Event(msgspec.Struct):
@@ -80,7 +82,7 @@ async def generate(load: Load) -> LoadReport:
     _check(load)
     async with AsyncExitStack() as opened:
         watchers = [await opened.enter_async_context(_watching(load)) for _ in range(load.sockets)]
-        senders = _Senders(load)
+        senders = _Senders(load, watchers[0] if load.wait else None)
         started = time.perf_counter()
         await senders.run()
         sent = time.perf_counter()
@@ -169,6 +171,7 @@ class _Watcher:
         self._numbers: dict[str, int] = {}
         self._sequence: int | None = None
         self._moved = asyncio.Event()
+        self._awaited: dict[str, asyncio.Future[None]] = {}
 
     async def read(self, socket: object) -> None:
         async for text in socket:  # type: ignore[attr-defined]
@@ -194,6 +197,15 @@ class _Watcher:
             self.statuses[event.order_id] = str(event.status)
             self.end_ms[event.order_id] = at_ms - self._first_ms.get(event.order_id, at_ms)
             self._moved.set()
+            awaited = self._awaited.pop(event.order_id, None)
+            if awaited is not None:
+                awaited.set_result(None)
+
+    async def end_of(self, order_id: str) -> None:
+        """Wait for one order, for a bounded time. One caller an order."""
+        if order_id not in self.done:
+            self._awaited[order_id] = asyncio.get_running_loop().create_future()
+            await asyncio.wait({self._awaited[order_id]}, timeout=SETTLE_LIMIT_S)
 
     async def ended(self, orders: set[str]) -> None:
         while not orders <= self.done:
@@ -213,10 +225,11 @@ _DAYS: dict[str, float] = {}
 
 
 class _Senders:
-    """The clients: one keep-alive connection each."""
+    """The clients: one keep-alive connection each. With a `watcher`, each waits for what it has sent to end."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, watcher: _Watcher | None = None) -> None:
         self._load = load
+        self._watcher = watcher
         self.violations: list[str] = []
         self._next = 0
         self._started = 0.0
@@ -235,20 +248,23 @@ class _Senders:
             while self._next < self._load.orders:
                 number = self._next
                 self._next += self._load.batch
-                await self._send(reader, writer, number)
+                accepted = await self._send(reader, writer, number)
+                if self._watcher is not None:
+                    for order_id in accepted:
+                        await self._watcher.end_of(order_id)
         finally:
             writer.close()
 
-    async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+    async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> list[str]:
+        """The orders that were accepted."""
         due = await self._due(number)
         writer.write(self._request(number))
         status, body = await response(reader)
         self.accept_ms.append((time.perf_counter() - due) * 1000)
+        answers = [(status, msgspec.json.decode(body))]
         if self._load.batch > 1 and status in (200, 202, 207):
-            for outcome in msgspec.json.decode(body)["results"]:
-                self._count(outcome["status"], outcome.get("order") or outcome)
-        else:
-            self._count(status, msgspec.json.decode(body))
+            answers = [(one["status"], one.get("order") or one) for one in answers[0][1]["results"]]
+        return [answer["id"] for outcome, answer in answers if self._count(outcome, answer)]
 
     async def _due(self, number: int) -> float:
         """When the order is to be sent: now in a closed loop."""
@@ -258,13 +274,15 @@ class _Senders:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         return due
 
-    def _count(self, status: int, answer: dict[str, str]) -> None:
+    def _count(self, status: int, answer: dict[str, str]) -> bool:
+        """Whether it was accepted."""
         if status in (200, 202):
             if answer["id"] in self.accepted:
                 self.violations.append(f"{answer['id']} was given to two orders")
             self.accepted.add(answer["id"])
         else:
             self.rejected[str(answer.get("code", status))] += 1
+        return status in (200, 202)
 
     def _request(self, number: int) -> bytes:
         load = self._load
