@@ -13,6 +13,7 @@ from execution.worlds import NO_FAULTS, World, run
 from fillwright.domain.errors import NotCancellable, StoreError
 from fillwright.domain.lifecycle import replay
 from fillwright.domain.orders import Built, Cancelled, Failed, Order, OrderStatus, Retrying, Routed
+from fillwright.domain.queue import QueueState
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.worker import MAX_JOURNEY_FAULTS, MAX_STORE_FAULTS
 from fillwright.ports import Lease
@@ -52,6 +53,23 @@ def test_no_more_orders_run_at_once_than_allowed_and_no_slot_stays_empty() -> No
         assert journey.most == 10
         assert world.clock.monotonic_s() - began_s < 5 * 2.0 + 1.0
         assert worker.stats().completed == 45
+        await worker.stop(1.0)
+
+    run(test)
+
+
+def test_a_paused_queue_begins_nothing_until_it_goes_on() -> None:
+    async def test() -> None:
+        world = World()
+        world.journey = journey = SlowJourney(world, seconds=0.1)
+        worker = await world.start()
+        await world.store.set_queue_state(QueueState.PAUSED)
+        await world.submit(3)
+        await asyncio.sleep(3 * world.settings.sweep_s)
+        assert journey.began_s == []
+        await world.store.set_queue_state(QueueState.RUNNING)
+        await world.ended()
+        assert len(journey.began_s) == 3
         await worker.stop(1.0)
 
     run(test)

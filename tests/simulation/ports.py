@@ -121,6 +121,7 @@ class SimStore:
         self.all_fills: dict[str, Fill] = {}
         self.owners: dict[OrderId, int] = {}
         self.beats: dict[int, int] = {}
+        self.queue = QueueState.RUNNING
         self.fencing = True
         self.idempotent = True
         self._epochs = count(1)
@@ -172,6 +173,8 @@ class SimStore:
     def claim(self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None) -> list[Order]:
         if lease.epoch not in self.beats:
             raise StaleLease("epoch ended")
+        if self.queue is QueueState.PAUSED:
+            return []
         due = [
             order
             for order in self.orders.values()
@@ -271,10 +274,12 @@ class StoreView:
         return [self._store.orders[order_id] for order_id, epoch in self._store.owners.items() if epoch == lease.epoch]
 
     async def queue_state(self) -> QueueState:
-        return QueueState.RUNNING
+        return self._store.queue
 
     async def set_queue_state(self, state: QueueState) -> None:
-        raise NotImplementedError("the simulation never pauses")
+        await self._enter()
+        self._store.queue = state
+        await self._leave()
 
     async def next_ready_ms(self) -> int | None:
         await self._enter()
