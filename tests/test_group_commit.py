@@ -208,8 +208,10 @@ async def test_a_listener_that_fails_leaves_no_caller_waiting(tmp_path: Path) ->
         lambda: sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), name="x", after_batch=fail
     )
     await commits.open()
-    assert await commits.submit(lambda _: 5) == 5
-    assert [type(error) for error in reported] == [RuntimeError]
+    writes = [commits.submit(lambda _: 5) for _ in range(MAX_BATCH + 1)]
+    async with asyncio.timeout(30):
+        assert set(await asyncio.gather(*writes)) == {5}
+    assert [type(error) for error in reported] == [RuntimeError] * 2, "one for each flush"
     await commits.close()
     loop.set_exception_handler(None)
 

@@ -228,12 +228,15 @@ class GroupCommit:
         self._flushing = False
         if self._on_flush is not None:
             self._on_flush(len(outcomes), time.perf_counter() - self._started_s)
-        self._deliver(outcomes)
-        if self._pending and self._loop is not None:
-            self._scheduled = True
-            self._loop.call_soon(self._start)
-        else:
-            self._rest()
+        try:
+            self._deliver(outcomes)
+        finally:
+            # A listener that fails must not hold up those who wait for the next flush.
+            if self._pending and self._loop is not None:
+                self._scheduled = True
+                self._loop.call_soon(self._start)
+            else:
+                self._rest()
 
     def _rest(self) -> None:
         if self._idle is not None and not self._idle.done():
