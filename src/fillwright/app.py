@@ -91,6 +91,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             rebroadcast_s=settings.rebroadcast_s,
             witness=trading.witness,
             prompt=trading.prompt,
+            bidding=trading.bidding,
         )
         journey = Journey(
             store=store,

@@ -305,6 +305,20 @@ def attempt_rolled_back(order_id: str, attempt: int) -> None:
     _log.warning("attempt rolled back by a fork", order_id=order_id, attempt=attempt)
 
 
+def bid_built(order_id: str, attempt: int, bid: int, unit_price: int) -> None:
+    """The attempt bids again, at `unit_price` micro-lamports per compute unit: nobody has seen it so far."""
+    _child(_attempts, "rebid").inc()
+    if _debug:
+        _log.debug("bid built", order_id=order_id, attempt=attempt, bid=bid, unit_price=unit_price)
+
+
+def bid_dropped(order_id: str, code: str) -> None:
+    """A further bid would fail as the chain stands, or the signer refuses it: what there is goes on being sent."""
+    _child(_attempts, "rebid_dropped").inc()
+    if _debug:
+        _log.debug("bid dropped", order_id=order_id, code=code)
+
+
 def send_failed(order_id: str, code: str) -> None:
     """Handing over the bytes raised: they may have arrived all the same."""
     _chain_faults.labels("send", code).inc()

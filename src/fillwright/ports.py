@@ -12,12 +12,13 @@ from typing import Protocol
 import msgspec
 
 from fillwright.domain.accounts import Mint
-from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId, OrderStatus
+from fillwright.domain.orders import Attempt, Bid, Fill, Order, OrderEvent, OrderId, OrderStatus
 from fillwright.domain.queue import QueueState
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
     LandedTransaction,
+    Offer,
     SignatureStatus,
     Signed,
     Simulation,
@@ -55,7 +56,8 @@ class Change(msgspec.Struct, frozen=True):
     """One atomic step of one order: the row, its events, and what belongs to them.
 
     `order` is the state after `events`; `expected_version` the one before. `lease` None: the change needs no
-    ownership (a cancellation). `attempt` is inserted, or updated where its number exists; `fill` is inserted.
+    ownership (a cancellation). `attempt` is inserted, or updated where its number exists, its bids apart; `fill` is
+    inserted. `bid` is added, without an `attempt`, to the order's newest, which must be open and under a marker.
     `release` gives the order back to the queue, or ends the claim of one that is over.
     """
 
@@ -66,6 +68,7 @@ class Change(msgspec.Struct, frozen=True):
     attempt: Attempt | None = None
     fill: Fill | None = None
     release: bool = False
+    bid: Bid | None = None
 
 
 class OrderFilter(msgspec.Struct, frozen=True):
@@ -108,7 +111,8 @@ class Store(Protocol):
 
     async def change(self, change: Change) -> None:
         """Compare-and-set. Raises VersionConflict, StaleLease; nothing is written then. A second open
-        attempt of an order, or a second fill with one signature, raises StoreError."""
+        attempt of an order, a second fill with one signature, a bid of an attempt that is closed or has no marker,
+        or a second bid of one number or signature, raises StoreError."""
 
     async def register(self, worker: str) -> Lease:
         """A new epoch for this worker. Epochs are timed by the store's own clock: workers' clocks may differ."""
@@ -152,7 +156,7 @@ class Store(Protocol):
         """All orders' events with sequence > `sequence`, ascending, without gaps."""
 
     async def attempts(self, order_id: OrderId) -> list[Attempt]:
-        """Ascending by number."""
+        """Ascending by number, with their bids."""
 
     async def fills(self, order_id: OrderId) -> list[Fill]: ...
     async def page(self, where: OrderFilter, before: OrderId | None, limit: int) -> list[Order]:
@@ -272,6 +276,15 @@ class Chain(Protocol):
 
     async def wait_for_news(self, signature: str, timeout_s: float) -> None:
         """Return when the signature's status may have changed, or after `timeout_s`: a hint, no answer."""
+
+
+class Bidder(Protocol):
+    """A chain on which transactions compete by price."""
+
+    async def outbid(self, raw: bytes, plan: SwapPlan) -> Offer | None:
+        """What the signed transaction `raw` of `plan` does, over the same blockhash, for a higher price and otherwise
+        unchanged. None where the price can't rise, or nothing in `raw` makes sure that at most one of the two can
+        succeed. Raises ChainError."""
 
 
 class Signer(Protocol):

@@ -142,6 +142,7 @@ async def working(settings: Settings) -> AsyncIterator[str]:
             rebroadcast_s=settings.rebroadcast_s,
             witness=trading.witness,
             prompt=trading.prompt,
+            bidding=trading.bidding,
         )
         policy = RetryPolicy(
             settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)

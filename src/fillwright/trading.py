@@ -20,6 +20,7 @@ from fillwright.config import Mode, Settings
 from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import ChainError, ConfigError, InvalidInput
 from fillwright.domain.tokens import DEVNET_TOKENS, MAINNET_TOKENS, TokenList
+from fillwright.execution.bids import Bidding, BidPolicy
 from fillwright.market.feed import MarketFeed
 from fillwright.market.pools import load_pools
 from fillwright.paper.chain import PaperChain
@@ -39,8 +40,8 @@ Parts = tuple[tuple[str, Callable[[], bool | str]], ...]
 
 class Trading(msgspec.Struct, frozen=True):
     """Everything open. `prompt`: the chain builds and simulates within milliseconds. `witness`: a second provider's
-    view of it. `rents`: gives markers' rent back; None where there is none. `parts`: by name, what the process leans
-    on. `notes` are for people."""
+    view of it. `bidding`: attempts bid again by it; None where nothing competes by price. `rents`: gives markers' rent
+    back; None where there is none. `parts`: by name, what the process leans on. `notes` are for people."""
 
     chain: Chain
     market: MarketFeed
@@ -51,6 +52,7 @@ class Trading(msgspec.Struct, frozen=True):
     parts: Parts = ()
     notes: tuple[str, ...] = ()
     prompt: bool = True
+    bidding: Bidding | None = None
 
 
 @asynccontextmanager
@@ -79,6 +81,7 @@ async def open_live_trading(settings: Settings, clock: Clock) -> AsyncIterator[T
             marker_secret=live.signer.marker_secret,
             witness=live.witness,
             prompt=False,
+            bidding=Bidding(live.chain, BidPolicy(config.fees.bump_after_blocks, config.fees.max_bids)),
             rents=MarkerRents(rpc=live.rpc, chain=live.chain, signer=live.signer),
             parts=live.parts,
             notes=() if live.witness is not None else ("no witness is configured: one provider is believed",),

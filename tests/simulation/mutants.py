@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from fillwright.domain.errors import AlreadyProcessed, BlockhashNotFound, ChainError
-from fillwright.domain.orders import Attempt, AttemptStatus, OrderError, Submitted
+from fillwright.domain.orders import Attempt, AttemptStatus, OrderError, Rebid, Submitted
 from fillwright.domain.transactions import Commitment, SignatureStatus
-from fillwright.execution.attempt import Attempts, Ending, Outcome
+from fillwright.execution.attempt import Attempts
+from fillwright.execution.bids import Bids
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.journey import Journey
+from fillwright.execution.outcomes import Ending, Outcome, Outcomes, Sight
 from fillwright.execution.worker import Worker
 
 _GONE = Outcome(Ending.ABSENT, error=OrderError("attempt_expired", "believed gone"))
 
 
-class SignAgainOnTimeout(Attempts):
+class _Reads(Outcomes):
+    """Asks the attempts that it belongs to."""
+
+    def __init__(self, attempts: Believing, chain: Any, witness: Any) -> None:
+        super().__init__(chain, witness)
+        self._attempts = attempts
+
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
+        return await self._attempts.prove_absent(attempt, missing)
+
+
+class Believing(Attempts):
+    """Proves absence in a way of its own."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes: Outcomes = _Reads(self, given["chain"], given["witness"])
+
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
+        raise NotImplementedError
+
+
+class SignAgainOnTimeout(Believing):
     """Calls an attempt dead when ten seconds have passed without a status."""
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
         return _GONE if self._clock.now_ms() - attempt.created_ms > 10_000 else None
 
 
-class SignAgainOnBlockhashNotFound(Attempts):
+class SignAgainOnBlockhashNotFound(Believing):
     """Takes BlockhashNotFound for a proof that the attempt did not land."""
 
     _expired = False
 
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:
         try:
-            await self._chain.send(attempt.raw)
+            await self._chain.send(attempt.newest[1])
         except AlreadyProcessed:
             pass
         except BlockhashNotFound:
@@ -48,7 +72,7 @@ class SignAgainOnBlockhashNotFound(Attempts):
     def _expired_signatures(self) -> set[str]:
         return self.__dict__.setdefault("_gone", set())
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
         return _GONE if attempt.signature in self._expired_signatures else None
 
 
@@ -76,69 +100,86 @@ class SendBeforeCommit(Attempts):
             self._signer = signer
 
 
-class ExpiryByWallClock(Attempts):
+class ExpiryByWallClock(Believing):
     """Counts the window in seconds instead of blocks."""
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
         if self._clock.now_ms() - attempt.created_ms <= 60_000:
             return None
-        if await self._chain.status(attempt.signature, search_history=True) is not None:
-            return None
+        for signature in missing:
+            if await self._chain.status(signature, search_history=True) is not None:
+                return None
         return _GONE
 
 
-class ExpiryAtConfirmed(Attempts):
+class ExpiryAtConfirmed(Believing):
     """Looks at the confirmed height, and at nothing but statuses."""
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
         if await self._chain.block_height(Commitment.CONFIRMED) <= attempt.last_valid_block_height:
             return None
-        if await self._chain.status(attempt.signature, search_history=True) is not None:
-            return None
+        for signature in missing:
+            if await self._chain.status(signature, search_history=True) is not None:
+                return None
         return _GONE
 
 
-class NoHistorySearch(Attempts):
+class NoHistorySearch(Believing):
     """Asks only the recent-status cache, and believes it."""
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
         if await self._chain.block_height(Commitment.FINALIZED) <= attempt.last_valid_block_height:
             return None
-        if await self._chain.status(attempt.signature, search_history=False) is not None:
-            return None
+        for signature in missing:
+            if await self._chain.status(signature, search_history=False) is not None:
+                return None
         return _GONE
 
 
-class SingleRpcBelieved(Attempts):
+class SingleRpcBelieved(Believing):
     """Takes one node's word, without witness, marker or history."""
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
+    async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
         if await self._chain.block_height(Commitment.FINALIZED) <= attempt.last_valid_block_height:
             return None
-        if await self._chain.status(attempt.signature, search_history=True) is not None:
-            return None
+        for signature in missing:
+            if await self._chain.status(signature, search_history=True) is not None:
+                return None
         return _GONE
+
+
+class _Hasty(Outcomes):
+    """Takes the first status for the last word, though a fork can still abandon the block."""
+
+    async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
+        sight = await super().look(attempt, seen)
+        if sight.outcome is not None or sight.landed is None:
+            return sight
+        signature, slot = sight.landed
+        final = {**seen, signature: SignatureStatus(slot, Commitment.FINALIZED)}
+        return Sight(await self._standing(attempt, signature, final), sight.landed)
 
 
 class ConfirmedWhenProcessed(Attempts):
-    """Takes the first status for the last word, though a fork can still abandon the block."""
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = _Hasty(given["chain"], given["witness"])
 
-    async def _look(self, held: HeldOrder, attempt: Attempt) -> tuple[Outcome | None, bool]:
-        status = await self._chain.status(attempt.signature, search_history=True)
-        if status is None:
-            return await self.prove_absent(attempt), False
-        final = SignatureStatus(status.slot, Commitment.FINALIZED, status.revert)
-        return await self._final(self._chain, attempt, final), True
+
+class _Despairing(Outcomes):
+    """Takes the first provisional failure for the last word, though a fork can let the same bytes succeed."""
+
+    async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
+        sight = await super().look(attempt, seen)
+        if sight.landed is None and any(status.revert for status in seen.values()):
+            return Sight(Outcome(Ending.REVERTED, error=OrderError("program_error", "")))
+        return sight
 
 
 class RevertedWhenProcessed(Attempts):
-    """Signs again on a provisional failure, though a fork can let the same bytes succeed."""
-
-    async def _look(self, held: HeldOrder, attempt: Attempt) -> tuple[Outcome | None, bool]:
-        status = await self._chain.status(attempt.signature, search_history=True)
-        if status is not None and status.revert:
-            return Outcome(Ending.REVERTED, error=OrderError(status.revert, "")), True
-        return await super()._look(held, attempt)
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = _Despairing(given["chain"], given["witness"])
 
 
 class ForgetsOpenAttempts(Journey):
@@ -148,6 +189,106 @@ class ForgetsOpenAttempts(Journey):
         attempts = await self._store.attempts(held.order.id)
         held.attempt = attempts[-1]
         await self._settle(held, _GONE)
+
+
+class _Unmarked(Bids):
+    def _may_follow(self, attempt: Attempt) -> bool:
+        return super()._may_follow(msgspec.structs.replace(attempt, marker_seed="any"))
+
+
+class BidsWithoutMarker(Attempts):
+    """Bids again though nothing stops two bids from succeeding both."""
+
+    def _bids(self, attempt: Attempt) -> Bids | None:
+        if self._bidding is None:
+            return None
+        return _Unmarked(self._bidding, chain=self._chain, signer=self._signer, clock=self._clock)
+
+
+class SendsBidBeforeCommit(Attempts):
+    """Sends a bid as soon as it is signed, and commits it afterwards."""
+
+    async def _bid_again(self, held: HeldOrder, bids: Bids) -> None:  # type: ignore[override]
+        attempt = held.attempt
+        bid = await bids.next(held.order, attempt) if attempt is not None else None
+        if bid is None or attempt is None:
+            return
+        try:
+            await self._chain.send(bid.raw)
+        except ChainError:
+            pass
+        await held.record(Rebid(attempt.number, bid.number, bid.signature, bid.unit_price), bid=bid)
+
+
+class _OneFailed(Outcomes):
+    """Calls an attempt dead once one of its bids has failed for good, though another can still land."""
+
+    async def _failing(self, attempt: Attempt, seen: Mapping[str, SignatureStatus]) -> Outcome | None:
+        failed = [signature for signature, status in seen.items() if status.commitment is Commitment.FINALIZED]
+        transaction = await self._chain.transaction(failed[0]) if failed else None
+        if transaction is None:
+            return await super()._failing(attempt, seen)
+        return Outcome(Ending.REVERTED, transaction, OrderError(transaction.revert, ""))
+
+
+class EndsWithOneFailedBid(Attempts):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = _OneFailed(given["chain"], given["witness"])
+
+
+class _NewestOnly(Outcomes):
+    """Looks at the newest bid, as if no older one could land any more."""
+
+    async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
+        signature, raw = attempt.newest
+        return await super().look(msgspec.structs.replace(attempt, signature=signature, raw=raw, bids=()), seen)
+
+
+class LooksAtNewestBidOnly(Attempts):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = _NewestOnly(given["chain"], given["witness"])
+
+
+class _WinnerOnly(Outcomes):
+    """Takes an attempt for over once one bid has swapped, though others can still fail, and pay for it."""
+
+    async def _standing(self, attempt: Attempt, landed: str, seen: Mapping[str, SignatureStatus]) -> Outcome | None:
+        return await super()._standing(msgspec.structs.replace(attempt, signature=landed, bids=()), landed, seen)
+
+
+class BooksTheWinnerOnly(Attempts):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = _WinnerOnly(given["chain"], given["witness"])
+
+
+class BidsOnAfterSeen(Attempts):
+    """Bids more although a transaction of the attempt stands in a block."""
+
+    async def _look(self, held: HeldOrder, bids: Bids | None) -> Sight | None:
+        sight = await super()._look(held, None)
+        if bids is not None and sight is not None and sight.outcome is None:
+            await self._bid_again(held, bids)
+        return sight
+
+
+class ForgetsBids(Journey):
+    """After a restart, settles only the first transaction of what an earlier life committed."""
+
+    async def _resume(self, held: HeldOrder) -> None:
+        store = self._store
+
+        class Forgetful:
+            async def attempts(self, order_id: Any) -> list[Attempt]:
+                return [msgspec.structs.replace(each, bids=()) for each in await store.attempts(order_id)]
+
+        self._store = Forgetful()  # type: ignore[assignment]
+        try:
+            await super()._resume(held)
+        finally:
+            self._store = store
 
 
 class AsksNoWitness(Attempts):
@@ -172,6 +313,7 @@ class Mutant(msgspec.Struct, frozen=True):
     worker: type[Worker] = Worker
     fencing: bool = True
     idempotent: bool = True
+    guards_bids: bool = True
     alter: Callable[[], None] | None = None
 
 
@@ -191,4 +333,11 @@ MUTANTS = (
     Mutant("forgets_open_attempts", journey=ForgetsOpenAttempts),
     Mutant("asks_no_witness", attempts=AsksNoWitness),
     Mutant("forgets_lost_claims", worker=ForgetsLostClaims),
+    Mutant("bids_without_marker", attempts=BidsWithoutMarker, guards_bids=False),
+    Mutant("sends_bid_before_commit", attempts=SendsBidBeforeCommit),
+    Mutant("ends_with_one_failed_bid", attempts=EndsWithOneFailedBid),
+    Mutant("looks_at_newest_bid_only", attempts=LooksAtNewestBidOnly),
+    Mutant("books_the_winner_only", attempts=BooksTheWinnerOnly),
+    Mutant("bids_on_after_seen", attempts=BidsOnAfterSeen),
+    Mutant("forgets_bids", journey=ForgetsBids),
 )

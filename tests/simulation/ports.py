@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 
@@ -20,18 +21,21 @@ from fillwright.domain.errors import (
     BlockhashNotFound,
     ChainError,
     IdempotencyMismatch,
+    SimulationFailed,
     StaleLease,
     StoreError,
     Unavailable,
     VersionConflict,
 )
 from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL
-from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
+from fillwright.domain.orders import Attempt, Bid, Fill, Order, OrderEvent, OrderId
 from fillwright.domain.queue import DEFAULT_RULES, QueueState
 from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
     LandedTransaction,
+    Offer,
+    RevertReason,
     SignatureStatus,
     Signed,
     Simulation,
@@ -42,7 +46,22 @@ from simulation.loop import now_s, pause
 
 WINDOW = 150
 FINALITY_BLOCKS = 32
+FIRST_PRICE = 1_000
+Message = tuple[SwapPlan, Blockhash, int]
+"""What a message says: the plan, over which blockhash, at which price."""
 EPOCH_MS = 1_800_000_000_000
+
+
+def fee_lamports(unit_price: int) -> int:
+    """What a transaction pays once it has landed, however it ended."""
+    return 5_000 + unit_price
+
+
+def read_message(raw: bytes) -> Message:
+    """What a signed transaction says."""
+    _, message = msgspec.msgpack.decode(raw, type=tuple[str, bytes])
+    said: Message = msgspec.msgpack.decode(message, type=Message)
+    return said
 
 
 class LoopClock:
@@ -84,6 +103,9 @@ class Faults(msgspec.Struct, frozen=True):
     """Probability per signature that the first node never admits to it (a hole in its history)."""
     fork: float = 0.1
     revert: float = 0.1
+    stuck: float = 0.0
+    """Probability per signature that it lands late, if at all: some 30 blocks to the end of its window after it was
+    first sent, once bids have followed."""
     landing_delay_blocks: int = 100
     max_pause_s: float = 0.05
 
@@ -124,6 +146,7 @@ class SimStore:
         self.queue = QueueState.RUNNING
         self.fencing = True
         self.idempotent = True
+        self.guards_bids = True
         self._epochs = count(1)
         self._rng = rng
         self._faults = faults
@@ -162,13 +185,29 @@ class SimStore:
             others = [a for (oid, n), a in self.all_attempts.items() if oid == order_id and n != attempt.number]
             if attempt.status in OPEN_ATTEMPTS and any(a.status in OPEN_ATTEMPTS for a in others) and self.fencing:
                 raise StoreError("a second open attempt")
-            self.all_attempts[order_id, attempt.number] = attempt
+            stored_attempt = self.all_attempts.get((order_id, attempt.number), attempt)
+            self.all_attempts[order_id, attempt.number] = replace(attempt, bids=stored_attempt.bids)
+        if change.bid is not None:
+            self._add_bid(change, change.bid)
         if change.fill is not None:
             self.all_fills[change.fill.signature] = change.fill
         self.orders[order_id] = change.order
         self._append(change.events)
         if change.release:
             self.owners.pop(order_id, None)
+
+    def _add_bid(self, change: Change, bid: Bid) -> None:
+        key = change.order.id, change.order.attempt
+        attempt = self.all_attempts[key]
+        if self.guards_bids and (not attempt.marker_seed or attempt.status not in OPEN_ATTEMPTS):
+            raise StoreError("a bid of an attempt that is closed or has no marker")
+        if bid.signature in self.signatures() or bid.number in (each.number for each in attempt.bids):
+            raise StoreError("a second bid of that number or signature")
+        self.all_attempts[key] = replace(attempt, bids=(*attempt.bids, bid))
+
+    def signatures(self) -> set[str]:
+        """Everything that was ever committed to be sent."""
+        return {signature for attempt in self.all_attempts.values() for signature in attempt.signatures}
 
     def claim(self, lease: Lease, now_ms: int, limit: int, order_ids: Sequence[OrderId] | None = None) -> list[Order]:
         if lease.epoch not in self.beats:
@@ -332,6 +371,8 @@ class SimTransaction(msgspec.Struct):
 
     plan: SwapPlan
     last_valid: int
+    unit_price: int
+    stuck: bool = False
     landed_at: int | None = None
     final: bool = False
     revert: str = ""
@@ -346,6 +387,8 @@ class SimChain:
         self.transactions: dict[str, SimTransaction] = {}
         self.markers: dict[str, str] = {}
         self.final_swaps: list[tuple[str, str]] = []
+        self.fees: Counter[str] = Counter()
+        """What final transactions have paid, by order."""
         self.uncommitted_sends: list[str] = []
         self.height = 1_000
         self._rng = rng
@@ -368,15 +411,22 @@ class SimChain:
                 self._abandon(signature, tx)
             elif depth >= FINALITY_BLOCKS:
                 tx.final = True
+                self.fees[tx.plan.order_id] += fee_lamports(tx.unit_price)
                 if not tx.revert:
                     self.final_swaps.append((tx.plan.order_id, signature))
 
     def _abandon(self, signature: str, tx: SimTransaction) -> None:
-        tx.landed_at, tx.scheduled = None, False
-        if self.markers.get(tx.plan.marker_seed) == signature:
-            del self.markers[tx.plan.marker_seed]
-        if self._rng.random() < 0.5:
-            self.schedule(signature)
+        """Leave the block that holds `signature`, and what later blocks hold of the same order's marker."""
+        since, marker = tx.landed_at or 0, tx.plan.marker_seed
+        for other, each in self.transactions.items():
+            follows = marker and each.plan.marker_seed == marker and (each.landed_at or 0) >= since and not each.final
+            if other != signature and not follows:
+                continue
+            each.landed_at, each.scheduled = None, False
+            if self.markers.get(marker) == other:
+                del self.markers[marker]
+            if self._rng.random() < 0.5:
+                self.schedule(other)
 
     def schedule(self, signature: str) -> None:
         tx = self.transactions[signature]
@@ -384,6 +434,8 @@ class SimChain:
             return
         tx.scheduled = True
         delay = self._rng.choice([0, 1, 2, 5, self._rng.randint(0, self._faults.landing_delay_blocks)])
+        if tx.stuck:
+            delay = self._rng.randint(30, WINDOW + 10)
         asyncio.get_running_loop().call_later(delay * 0.4, self._land, signature)
 
     def _land(self, signature: str) -> None:
@@ -423,6 +475,8 @@ class ChainView:
         self._faults = faults
         self._honest = honest
         self._lag = 0 if honest else rng.randint(0, 10)
+        self.told: set[str] = set()
+        """Signatures of which this life has been told that they stand in a block."""
 
     async def _call(self) -> None:
         await self._process.gate()
@@ -446,24 +500,36 @@ class ChainView:
         return await self.block_height(commitment)
 
     async def build(self, plan: SwapPlan, blockhash: Blockhash) -> bytes:
-        return msgspec.msgpack.encode((plan, blockhash))
+        return msgspec.msgpack.encode((plan, blockhash, FIRST_PRICE))
+
+    async def outbid(self, raw: bytes, plan: SwapPlan) -> Offer:
+        await self._call()
+        _, message = msgspec.msgpack.decode(raw, type=tuple[str, bytes])
+        before, blockhash, last = msgspec.msgpack.decode(message, type=Message)
+        if before != plan:
+            raise AssertionError("the bid is not for the plan that was signed")
+        price = last * 3 // 2
+        return Offer(msgspec.msgpack.encode((before, blockhash, price)), price)
 
     async def simulate(self, message: bytes) -> Simulation:
         await self._call()
-        plan, _ = msgspec.msgpack.decode(message, type=tuple[SwapPlan, Blockhash])
+        plan, _, _ = msgspec.msgpack.decode(message, type=Message)
+        if plan.marker_seed and plan.marker_seed in self._chain.markers:
+            raise SimulationFailed("the marker exists", reason=RevertReason.MARKER_EXISTS)
         return Simulation(plan.amount_in, plan.amount_out, self._chain.height)
 
     async def send(self, raw: bytes) -> None:
         await self._process.gate()
         signed, message = msgspec.msgpack.decode(raw, type=tuple[str, bytes])
-        plan, blockhash = msgspec.msgpack.decode(message, type=tuple[SwapPlan, Blockhash])
+        plan, blockhash, price = msgspec.msgpack.decode(message, type=Message)
         chain = self._chain
-        if signed not in {attempt.signature for attempt in self._store.all_attempts.values()}:
+        if signed not in self._store.signatures():
             chain.uncommitted_sends.append(signed)
         tx = chain.transactions.get(signed)
         if tx is None:
-            tx = SimTransaction(plan, blockhash.last_valid_block_height)
+            tx = SimTransaction(plan, blockhash.last_valid_block_height, price)
             tx.hidden = self._rng.random() < self._faults.liar
+            tx.stuck = self._faults.stuck > 0 and self._rng.random() < self._faults.stuck
             chain.transactions[signed] = tx
         if chain.height > tx.last_valid:
             raise BlockhashNotFound("Blockhash not found")
@@ -487,6 +553,7 @@ class ChainView:
             commitment = Commitment.FINALIZED
         else:
             commitment = Commitment.PROCESSED
+        self.told.add(signature)
         return SignatureStatus(tx.landed_at, commitment, tx.revert)
 
     async def transaction(self, signature: str) -> LandedTransaction | None:
@@ -495,7 +562,8 @@ class ChainView:
         if tx is None or tx.landed_at is None or (tx.hidden and not self._honest):
             return None
         moved = (0, 0) if tx.revert else (tx.plan.amount_in, tx.plan.amount_out)
-        return LandedTransaction(signature, tx.landed_at, 0, tx.revert, "", *moved, 5_000, 0)
+        fee = fee_lamports(tx.unit_price)
+        return LandedTransaction(signature, tx.landed_at, 0, tx.revert, "", *moved, fee, 0)
 
     async def marker_exists(self, marker_seed: str, min_context_slot: int) -> bool:
         await self._call()

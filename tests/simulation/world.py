@@ -15,6 +15,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import FillwrightError
 from fillwright.domain.lifecycle import TERMINAL, replay
 from fillwright.domain.orders import OrderId, OrderSpec, OrderStatus, OrderType
+from fillwright.execution.bids import Bidding, BidPolicy
 from fillwright.execution.intake import Intake
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
@@ -68,39 +69,49 @@ class _Bus:
 
 
 class _WatchedStore(ports.StoreView):
-    """Notes which orders this life has given to a person, and whether it had a witness to ask before."""
+    """Notes which orders this life has given to a person, and whether it had a witness to ask before; and bids that
+    it has made although its `node` had told it of one before."""
 
-    def __init__(self, world: World, process: ports.Process, *, witnessed: bool) -> None:
+    def __init__(self, world: World, process: ports.Process, node: ports.ChainView, *, witnessed: bool) -> None:
         super().__init__(world.store, process)
-        self._reviewed = world.reviewed
+        self._world = world
+        self._node = node
         self._witnessed = witnessed
 
     async def change(self, change: Change) -> None:
-        if change.order.status is OrderStatus.NEEDS_REVIEW:
-            self._reviewed.setdefault(change.order.id, []).append(self._witnessed)
+        order = change.order
+        if order.status is OrderStatus.NEEDS_REVIEW:
+            self._world.reviewed.setdefault(order.id, []).append(self._witnessed)
+        if change.bid is not None:
+            attempt = self._world.store.all_attempts[order.id, order.attempt]
+            if not self._node.told.isdisjoint(attempt.signatures):
+                self._world.needless.append(change.bid.signature)
         await super().change(change)
 
 
 class World:
-    def __init__(self, seed: int, mutant: Mutant, faults: ports.Faults) -> None:
+    def __init__(self, seed: int, mutant: Mutant, faults: ports.Faults, bids: BidPolicy) -> None:
         self.rng = random.Random(seed)
         self.mutant = mutant
         self.faults = faults
         self.store = ports.SimStore(self.rng, faults)
+        self.bids = bids
         self.store.fencing, self.store.idempotent = mutant.fencing, mutant.idempotent
+        self.store.guards_bids = mutant.guards_bids
         self.chain = ports.SimChain(self.rng, faults)
         self.ids = ports.CountingIds()
         self.accepted: dict[str, OrderId] = {}
         self.reviewed: dict[OrderId, list[bool]] = {}
+        self.needless: list[str] = []
         self.lives: list[tuple[ports.Process, Worker, Intake]] = []
 
     async def start_life(self) -> None:
         process = ports.Process(self.rng, self.faults.max_pause_s)
         clock = ports.LoopClock(skew_ms=self.rng.randint(-2_000, 2_000))
         witnessed = self.rng.random() < 0.5
-        store = _WatchedStore(self, process, witnessed=witnessed)
         node = ports.ChainView(self.chain, self.store, process, self.rng, self.faults, honest=False)
         witness = ports.ChainView(self.chain, self.store, process, self.rng, self.faults, honest=True)
+        store = _WatchedStore(self, process, node, witnessed=witnessed)
         attempts = self.mutant.attempts(
             chain=node,
             signer=ports.SimSigner(process),
@@ -108,6 +119,7 @@ class World:
             marker_secret=b"secret",
             rebroadcast_s=2.0,
             witness=witness if witnessed else None,
+            bidding=Bidding(node, self.bids),
         )
         feed = market.OnePoolFeed(process)
         journey = self.mutant.journey(
@@ -226,6 +238,8 @@ class World:
                 found.append(f"I3 {order.id} is {order.status} but landed {swaps[order.id]} times")
             found += self._log_violations(order.id)
         found += [f"I6 {signature[:8]} sent uncommitted" for signature in self.chain.uncommitted_sends]
+        found += self._bid_violations()
+        found += self._fee_violations()
         final = {signature for _, signature in self.chain.final_swaps}
         found += [f"I5 fill {s[:8]} never landed" for s in self.store.all_fills if s not in final]
         return found
@@ -233,13 +247,40 @@ class World:
     def _review_violations(self, order_id: OrderId) -> list[str]:
         """An order may be given to a person only where no answer that its engine could have had would have decided
         it: its transaction is final, the only node that was asked never admits to it, and there was no witness."""
-        sent = [a.signature for (of, _), a in sorted(self.store.all_attempts.items()) if of == order_id]
-        transaction = self.chain.transactions.get(sent[-1]) if sent else None
+        attempts = [a for (of, _), a in sorted(self.store.all_attempts.items()) if of == order_id]
+        sent = [self.chain.transactions.get(signature) for signature in attempts[-1].signatures] if attempts else []
         if any(self.reviewed.get(order_id, ())):
             return [f"I3 {order_id} needs review though a witness could tell"]
-        if transaction is None or not transaction.final or not transaction.hidden:
+        if not any(each is not None and each.final and each.hidden for each in sent):
             return [f"I3 {order_id} needs review though its node could tell"]
         return []
+
+    def _bid_violations(self) -> list[str]:
+        """An attempt's bids stand under its marker, are numbered from 2, differ in nothing but their rising price, and
+        end once one of them has been seen."""
+        found = [f"I8 {signature[:8]} was bid although one before it had been seen" for signature in self.needless]
+        for (order_id, number), attempt in self.store.all_attempts.items():
+            if attempt.bids and not attempt.marker_seed:
+                found.append(f"I8 {order_id} bids without a marker")
+            if [bid.number for bid in attempt.bids] != list(range(2, len(attempt.bids) + 2)):
+                found.append(f"I8 {order_id} has bids numbered wrongly")
+            said = [ports.read_message(raw) for raw in (attempt.raw, *(bid.raw for bid in attempt.bids))]
+            prices = [price for _, _, price in said]
+            if prices != sorted(set(prices)) or len({(str(plan), str(over)) for plan, over, _ in said}) != 1:
+                found.append(f"I8 {order_id} attempt {number} bids for something else")
+        return found
+
+    def _fee_violations(self) -> list[str]:
+        """I5 for what the network took: never more is booked than was paid; on a chain that tells no lies, all of it
+        is, those bids included that failed beside the one that swapped."""
+        found = []
+        exact = self.faults.liar == 0 and self.faults.false_null == 0
+        for order_id in self.store.orders:
+            booked = sum(a.fee_lamports for (of, _), a in self.store.all_attempts.items() if of == order_id)
+            paid = self.chain.fees[order_id]
+            if booked > paid or (exact and booked != paid):
+                found.append(f"I5 {order_id} has booked {booked} of {paid} lamports of fees")
+        return found
 
     def _log_violations(self, order_id: OrderId) -> list[str]:
         events = [event for event in self.store.log if event.order_id == order_id]
@@ -260,14 +301,17 @@ PROFILES = (
     ports.Faults(),
     ports.Faults(fork=0.5, revert=0.5, landing_delay_blocks=20, liar=0.0, send_dropped=0.05),
     ports.Faults(store_lost_reply=0.05, store_unavailable=0.05),
+    ports.Faults(stuck=0.6, fork=0.3, liar=0.0, false_null=0.0, store_lost_reply=0.02),
 )
-"""Seeds take turns: a lossy network with lying nodes, a chain of forks, a store that loses replies."""
+"""Seeds take turns: a lossy network with lying nodes, a chain of forks, a store that loses replies, a busy network on
+which many transactions land late or never."""
+BIDS = BidPolicy(after_blocks=12, max_bids=4)
 
 
 def simulate(seed: int, mutant: Mutant = SOUND) -> Result:
     """Run one seed to its end."""
 
     async def main() -> Result:
-        return await World(seed, mutant, PROFILES[seed % len(PROFILES)]).run()
+        return await World(seed, mutant, PROFILES[seed % len(PROFILES)], BIDS).run()
 
     return loop.run(main(), seed)

@@ -24,6 +24,7 @@ from fillwright.domain.orders import (
     OrderEvent,
     OrderId,
     OrderSpec,
+    Rebid,
     Retrying,
     RolledBack,
     Routed,
@@ -145,6 +146,8 @@ def _data(body: EventBody, sides: views.Sides, tokens: TokenList) -> wire.EventD
             return _built(body, sides)
         case Submitted() | Landed() | RolledBack():
             return wire.AttemptData(body.attempt, body.signature)
+        case Rebid():
+            return wire.RebidData(body.attempt, body.bid, body.signature, str(body.unit_price))
         case Retrying():
             return wire.RetryingData(body.attempt, views.error_view(body.error), views.rfc3339(body.retry_at_ms))
         case Confirmed():

@@ -86,6 +86,7 @@ def order_view(order: Order, mode: str, tokens: TokenList) -> wire.OrderView:
         fill=fill_view(fill, sides) if fill else None,
         error=error_view(order.error) if order.error else None,
         attempts=order.attempt,
+        bids=order.bids,
         retries=order.retries,
         signature=order.signature,
         created_at=rfc3339(order.created_ms),

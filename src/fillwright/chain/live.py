@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from fillwright.chain.discover import discover_mint, discover_pair
 from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_url
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
-from fillwright.chain.fees import FeePolicy
+from fillwright.chain.fees import FeePolicy, check_fees
 from fillwright.chain.rpc import NODE_REFUSED, NodeFault, Rpc
 from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sender, Senders
 from fillwright.chain.signer.client import SocketSigner
@@ -146,6 +146,8 @@ def check_live(config: LiveConfig) -> LiveConfig:
         raise ConfigError("live: at least one endpoint")
     if not (config.pools or config.pairs or config.mints):
         raise ConfigError("live: no pools, no pairs, no mints: nothing could be traded")
+    if problem := check_fees(config.fees):
+        raise ConfigError(f"live: {problem}")
     if (config.bundles or config.relays) and (config.tip is None or not config.tip.accounts):
         raise ConfigError("live: bundle senders and relays want a tip with accounts")
     names = [each.name for each in (*config.endpoints, *config.bundles, *config.relays)]

@@ -13,8 +13,9 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from fillwright.chain import programs
+from fillwright.chain.bids import Priced
 from fillwright.chain.endpoint import EndpointState
-from fillwright.chain.fees import FeePolicy, unit_price
+from fillwright.chain.fees import FeePolicy, raised_price, unit_price
 from fillwright.chain.landed import read_landed
 from fillwright.chain.lookup import LookupTables
 from fillwright.chain.messages import (
@@ -32,7 +33,13 @@ from fillwright.chain.rpc import NODE_BEHIND, Rpc
 from fillwright.chain.sender import Senders
 from fillwright.chain.simulate import Simulator
 from fillwright.chain.stream import Stream
-from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
+from fillwright.chain.transaction import (
+    MAX_COMPUTE_UNITS,
+    SIGNATURE_BYTES,
+    Payment,
+    build_instructions,
+    compile_message,
+)
 from fillwright.chain.warm import RecentBlockhash, RecentFees
 from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import BlockhashNotFound, ChainError, SimulationFailed
@@ -40,6 +47,7 @@ from fillwright.domain.transactions import (
     Blockhash,
     Commitment,
     LandedTransaction,
+    Offer,
     RevertReason,
     SignatureStatus,
     Simulation,
@@ -71,7 +79,8 @@ class Tip(msgspec.Struct, frozen=True):
 
 
 class SolanaChain:
-    """Implements `ports.Chain`; see there for the contracts. It opens and closes nothing that it was given."""
+    """Implements `ports.Chain` and `ports.Bidder`; see there for the contracts. It opens and closes nothing that it was
+    given."""
 
     def __init__(
         self,
@@ -133,7 +142,7 @@ class SolanaChain:
         self._check_prices(plan, snapshot)
         token_programs = await self._programs_of(plan)
         tables = await self._tables.get(self._table_keys) if self._table_keys else []
-        key = tuple((leg.pool, leg.input_mint) for leg in plan.legs)
+        key = _units_key(plan)
         units = self._units.get(key)
 
         async def message_for(unit_limit: int) -> bytes:
@@ -147,10 +156,21 @@ class SolanaChain:
             # A draft that reverts tells nothing about units; `simulate` will say why it reverts.
             units = MAX_COMPUTE_UNITS if outcome.revert else self._learn_units(key, outcome.units)
         message = await message_for(min(MAX_COMPUTE_UNITS, units * _MARGIN_PERCENT // 100))
-        self._built[message] = (plan, key)
-        while len(self._built) > MAX_BUILT:
-            self._built.popitem(last=False)
+        self._remember_plan(message, plan)
         return message
+
+    async def outbid(self, raw: bytes, plan: SwapPlan) -> Offer | None:
+        """As the port says: nothing but the price changes, so the tip and whom it goes to stay as they are."""
+        last = Priced(raw[SIGNATURE_BYTES:])
+        if not last.has_marker or not plan.marker_seed:
+            return None
+        recent = await self._fee_samples.of([str(leg.pool) for leg in plan.legs])
+        price = raised_price(recent, last.unit_price, last.unit_limit, self._fees)
+        message = last.at(price) if price > last.unit_price else None
+        if message is None:
+            return None
+        self._remember_plan(message, plan)
+        return Offer(message, price)
 
     async def simulate(self, message: bytes) -> Simulation:
         """As the port says; also raises SimulationFailed where the wallet's balances would not change as the
@@ -250,6 +270,12 @@ class SolanaChain:
     async def wait_for_news(self, signature: str, timeout_s: float) -> None:
         await self._news.wait(signature, timeout_s)
 
+    def _remember_plan(self, message: bytes, plan: SwapPlan) -> None:
+        """For `simulate`, which compares what the message does with what the plan allows."""
+        self._built[message] = (plan, _units_key(plan))
+        while len(self._built) > MAX_BUILT:
+            self._built.popitem(last=False)
+
     async def _epoch_info(self, commitment: Commitment) -> EpochInfo:
         info, state = await self._rpc.ask("getEpochInfo", [{"commitment": commitment}], EpochInfo)
         if commitment is Commitment.FINALIZED:
@@ -307,6 +333,10 @@ class SolanaChain:
         while len(self._units) > MAX_UNITS_KNOWN:
             self._units.popitem(last=False)
         return most
+
+
+def _units_key(plan: SwapPlan) -> _UnitsKey:
+    return tuple((leg.pool, leg.input_mint) for leg in plan.legs)
 
 
 def _check_against(plan: SwapPlan, amount_in: int, amount_out: int) -> None:

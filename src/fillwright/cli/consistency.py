@@ -36,7 +36,8 @@ def _fill_faults(order: wire.OrderView, logged: Sequence[wire.EventView]) -> lis
         found.append("its fill is not the one in its log")
     if (order.status is OrderStatus.CONFIRMED) != bool(fills):
         found.append(f"it is {order.status} with {len(fills)} fills in its log")
-    built = {data.signature for event in logged if isinstance(data := wire.event_data(event), wire.BuiltData)}
+    signed = (wire.BuiltData, wire.RebidData)
+    built = {data.signature for event in logged if isinstance(data := wire.event_data(event), signed)}
     if any(fill.signature not in built for fill in fills):
         found.append("it was filled by a transaction that its log does not know")
     return found

@@ -118,11 +118,18 @@ def orders_table(orders: Iterable[wire.OrderView], width: int) -> Table:
             "price": number(order.executed_price),
             "slippage": bps(order.realised_slippage_bps),
             "venue": Text(venues(order.route), no_wrap=True, overflow="ellipsis"),
-            "tries": str(order.attempts),
+            "tries": tries(order),
             "signature": Text(short(order.signature), style="dim"),
         }
         table.add_row(*(cells[column] for column in columns))
     return table
+
+
+def tries(order: wire.OrderView) -> str:
+    """How often it was tried, and with how many further bids: `2`, or `2 + 1 bid`."""
+    if not order.bids:
+        return str(order.attempts)
+    return f"{order.attempts} + {order.bids} {'bid' if order.bids == 1 else 'bids'}"
 
 
 def venues(route: wire.RouteView | None) -> str:
@@ -238,6 +245,9 @@ def event_detail(event: wire.EventView) -> str:
             return f"attempt {data.attempt}, signature {short(data.signature)}"
         case wire.AttemptData():
             return f"attempt {data.attempt}, signature {short(data.signature)}"
+        case wire.RebidData():
+            price = f"at {number(data.unit_price)} micro-lamports a unit"
+            return f"attempt {data.attempt}, bid {data.bid} {price}, signature {short(data.signature)}"
         case wire.RetryingData():
             return f"{data.error.code}: {data.error.message}; again at {data.retry_at[11:23]}"
         case wire.ConfirmedData():
@@ -269,7 +279,7 @@ def order_view(order: wire.OrderView) -> RenderableType:
         ("executed price", order.executed_price),
         ("slippage", slippage(order.realised_slippage_bps) if fill else None),
         ("network cost", f"{fill.fee} SOL fee, {fill.rent} SOL rent" if fill else None),
-        ("attempts", str(order.attempts)),
+        ("attempts", tries(order)),
         ("signature", order.signature),
         ("mode", order.mode),
     ]

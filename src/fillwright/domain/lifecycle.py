@@ -23,6 +23,7 @@ from fillwright.domain.orders import (
     OrderEvent,
     OrderId,
     OrderStatus,
+    Rebid,
     Retrying,
     RolledBack,
     Routed,
@@ -54,6 +55,7 @@ ORDER_TABLE: dict[tuple[OrderStatus, type], OrderStatus] = {
     (S.BUILDING, Retrying): S.PENDING,
     (S.BUILDING, Failed): S.FAILED,
     (S.BUILDING, NeedsReview): S.NEEDS_REVIEW,
+    (S.SUBMITTED, Rebid): S.SUBMITTED,
     (S.SUBMITTED, Landed): S.SUBMITTED,
     (S.SUBMITTED, RolledBack): S.SUBMITTED,
     (S.SUBMITTED, Confirmed): S.CONFIRMED,
@@ -156,6 +158,10 @@ def _fold(order: Order, event: OrderEvent) -> Order:
             )
         case Built():
             return replace(order, **base, attempt=body.attempt, signature=body.signature)
+        case Rebid():
+            return replace(order, **base, signature=body.signature, bids=order.bids + 1)
+        case Landed():
+            return replace(order, **base, signature=body.signature)
         case Retrying():
             return replace(
                 order, **base, ready_at_ms=body.retry_at_ms, retries=order.retries + 1, error=body.error,

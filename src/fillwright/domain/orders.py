@@ -106,10 +106,28 @@ class Fill(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class Attempt(msgspec.Struct, frozen=True):
-    """One signed transaction of an order. Committed, with its raw bytes, before any byte is sent.
+class Bid(msgspec.Struct, frozen=True):
+    """A further transaction of an attempt: it does exactly what the attempt's first one does, over the same blockhash,
+    for a higher price. Committed, with its raw bytes, before any byte is sent.
 
-    `fee_lamports`: what it paid once it has landed, whether it swapped or reverted.
+    `number` counts an attempt's transactions; the first is the attempt itself, so bids begin at 2. `unit_price` in
+    micro-lamports per compute unit. `height`: the confirmed block height when it was signed.
+    """
+
+    number: int
+    signature: str
+    raw: bytes
+    unit_price: int
+    height: int
+    created_ms: int
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One signed transaction of an order, or, under a marker, several `bids` of which at most one can succeed.
+    Committed, with its raw bytes, before any byte is sent.
+
+    `fee_lamports`: what its transactions paid once they have landed, whether they swapped or reverted. `slot`: where
+    it was last seen.
     """
 
     order_id: OrderId
@@ -124,6 +142,17 @@ class Attempt(msgspec.Struct, frozen=True):
     error: OrderError | None = None
     slot: int | None = None
     fee_lamports: int = 0
+    bids: tuple[Bid, ...] = ()
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """Of all its transactions, the oldest first."""
+        return (self.signature, *(bid.signature for bid in self.bids)) if self.bids else (self.signature,)
+
+    @property
+    def newest(self) -> tuple[str, bytes]:
+        """Signature and bytes of its newest transaction: the one that is sent."""
+        return (self.bids[-1].signature, self.bids[-1].raw) if self.bids else (self.signature, self.raw)
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -165,6 +194,16 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
 
     attempt: int
     signature: str
+
+
+class Rebid(msgspec.Struct, frozen=True, tag="rebid"):
+    """Transaction number `bid` of the attempt is signed and committed, at a higher `unit_price` (micro-lamports per
+    compute unit); nothing of it has been sent yet. At most one of the attempt's transactions can succeed."""
+
+    attempt: int
+    bid: int
+    signature: str
+    unit_price: int
 
 
 class Landed(msgspec.Struct, frozen=True, tag="landed"):
@@ -220,6 +259,7 @@ EventBody = (
     | Routed
     | Built
     | Submitted
+    | Rebid
     | Landed
     | RolledBack
     | Retrying
@@ -254,7 +294,9 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     """An order as its events have left it. `version` is the number of its last event.
 
     `ready_at_ms`: when a worker should take it; None while it waits or after it has ended.
-    `attempt`: number of the newest attempt, 0 before the first. `started_ms`: when execution first began.
+    `attempt`: number of the newest attempt, 0 before the first; `bids`: further transactions that the attempts have
+    bid with. `signature`: of the newest transaction, or of the one that landed. `started_ms`: when execution first
+    began.
     """
 
     id: OrderId
@@ -272,3 +314,4 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     signature: str | None = None
     fill: Fill | None = None
     error: OrderError | None = None
+    bids: int = 0

@@ -63,6 +63,13 @@ class Simulation(msgspec.Struct, frozen=True):
     slot: int
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """The unsigned message of a transaction for a higher price, in micro-lamports per compute unit."""
+
+    message: bytes
+    unit_price: int
+
+
 class Signed(msgspec.Struct, frozen=True):
     """A signed transaction. The signature is known before anything is sent."""
 

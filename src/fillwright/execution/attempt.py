@@ -1,24 +1,32 @@
 """One transaction: build > simulate > sign > commit > send > confirm.
 
-In: a routed order in a worker's hands. Out: an Outcome that has been proven, or UNPROVABLE. It commits the
-signed bytes before it sends any, sends only those bytes, and calls an attempt dead only after the five
-steps of `prove_absent`.
+In: a routed order in a worker's hands. Out: an Outcome that has been proven, or UNPROVABLE. It commits signed bytes
+before it sends any, and sends only those bytes: of an attempt that has bid again, the newest bid's. What became of
+them `outcomes` reads; when to bid again `bids` knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from enum import StrEnum
-
-import msgspec
 
 from fillwright import observe
 from fillwright.domain.errors import AlreadyProcessed, ChainError
-from fillwright.domain.orders import Attempt, AttemptStatus, Built, Landed, OrderError, OrderId, RolledBack, Submitted
+from fillwright.domain.orders import (
+    Attempt,
+    AttemptStatus,
+    Built,
+    Landed,
+    OrderId,
+    Rebid,
+    RolledBack,
+    Submitted,
+)
 from fillwright.domain.routes import Route
-from fillwright.domain.transactions import Blockhash, Commitment, LandedTransaction, SignatureStatus, SwapPlan
+from fillwright.domain.transactions import Blockhash, SignatureStatus, SwapPlan
+from fillwright.execution.bids import Bidding, Bids, plan_of
 from fillwright.execution.held import HeldOrder
+from fillwright.execution.outcomes import Outcome, Outcomes, Sight, unprovable
 from fillwright.ports import Chain, Clock, Signer
 
 MAX_LANDING_ROUNDS = 3_600
@@ -26,22 +34,7 @@ MAX_LANDING_ROUNDS = 3_600
 MAX_CONTRADICTIONS = 30
 """Rounds in which the chain contradicts itself about an attempt before a person must look."""
 NULLS_BEFORE_ROLLBACK = 3
-"""Consecutive missing statuses after which a provisional landing counts as rolled back."""
-
-
-class Ending(StrEnum):
-    SWAPPED = "swapped"
-    REVERTED = "reverted"
-    ABSENT = "absent"
-    UNPROVABLE = "unprovable"
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How an attempt ended. `transaction` where it landed; `error` where it did not swap."""
-
-    ending: Ending
-    transaction: LandedTransaction | None = None
-    error: OrderError | None = None
+"""Consecutive looks without it after which a provisional landing counts as rolled back."""
 
 
 def marker_seed(secret: bytes, order_id: OrderId) -> str:
@@ -50,7 +43,8 @@ def marker_seed(secret: bytes, order_id: OrderId) -> str:
 
 
 class Attempts:
-    """Builds and lands attempts on one chain. `witness` is a second, independent view of the same chain.
+    """Builds and lands attempts on one chain. `witness` is a second, independent view of the same chain. `bidding`:
+    attempts that nobody sees bid again; None where transactions do not compete by price.
 
     `prompt`: the chain builds and simulates within milliseconds, so that a route is written together with what
     came of it; otherwise it is written first, for those who watch.
@@ -66,14 +60,16 @@ class Attempts:
         rebroadcast_s: float,
         witness: Chain | None = None,
         prompt: bool = False,
+        bidding: Bidding | None = None,
     ) -> None:
         self._chain = chain
         self._signer = signer
         self._clock = clock
         self._marker_secret = marker_secret
         self._rebroadcast_s = rebroadcast_s
-        self._witness = witness
+        self._outcomes = Outcomes(chain, witness)
         self._prompt = prompt
+        self._bidding = bidding if bidding is not None and bidding.policy.is_on else None
 
     async def prepare(self, held: HeldOrder, route: Route) -> None:
         """Build, simulate, sign and commit the next attempt; nothing is sent.
@@ -83,19 +79,7 @@ class Attempts:
         order = held.order
         number = order.attempt + 1
         seed = marker_seed(self._marker_secret, order.id) if order.spec.marker else ""
-        plan = SwapPlan(
-            order_id=order.id,
-            attempt=number,
-            owner=order.spec.wallet,
-            mode=route.mode,
-            input_mint=route.input_mint,
-            output_mint=route.output_mint,
-            amount_in=route.amount_in,
-            amount_out=route.amount_out,
-            limit=route.limit,
-            legs=route.legs,
-            marker_seed=seed,
-        )
+        plan = plan_of(order, route, number, seed)
         message, blockhash = await self._built(held, plan)
         signed = await self._signer.sign(message, plan)
         attempt = Attempt(
@@ -133,103 +117,91 @@ class Attempts:
 
     async def land(self, held: HeldOrder) -> Outcome:
         """Send the committed attempt until its outcome is proven. Raises what `HeldOrder.record` raises."""
-        attempt = held.attempt
-        if attempt is None:
-            raise RuntimeError("only a committed attempt can be sent")
-        nulls = contradictions = 0
+        bids = self._bids(_committed(held))
+        unseen = contradictions = 0
         for _ in range(MAX_LANDING_ROUNDS):
-            if held.attempt is not None and held.attempt.status is not AttemptStatus.LANDED:
+            attempt = _committed(held)
+            if attempt.status is not AttemptStatus.LANDED:
                 await self._send(held, attempt)
-            await self._chain.wait_for_news(attempt.signature, self._rebroadcast_s)
-            try:
-                outcome, seen = await self._look(held, attempt)
-            except ChainError as error:
-                observe.chain_unusable(attempt.order_id, error.code)
+            await self._chain.wait_for_news(attempt.newest[0], self._rebroadcast_s)
+            sight = await self._look(held, bids)
+            if sight is None:
                 continue
-            if outcome is not None and outcome.ending is Ending.UNPROVABLE and contradictions < MAX_CONTRADICTIONS:
+            outcome = sight.outcome
+            if outcome is not None and outcome.doubtful and contradictions < MAX_CONTRADICTIONS:
                 contradictions += 1
                 continue
             if outcome is not None:
                 return outcome
-            nulls = 0 if seen else nulls + 1
-            if nulls >= NULLS_BEFORE_ROLLBACK and held.attempt and held.attempt.status is AttemptStatus.LANDED:
-                rolled_back = RolledBack(attempt.number, attempt.signature)
-                await held.record(rolled_back, attempt=held.attempt_as(AttemptStatus.SENT))
-                observe.attempt_rolled_back(attempt.order_id, attempt.number)
-        return _unprovable("the chain gave no usable answer in time")
+            unseen = 0 if sight.landed is not None else unseen + 1
+            if sight.landed is not None:
+                await self._note_landing(held, *sight.landed)
+            elif unseen >= NULLS_BEFORE_ROLLBACK:
+                await self._note_rollback(held)
+        return unprovable("the chain gave no usable answer in time")
+
+    async def _look(self, held: HeldOrder, bids: Bids | None) -> Sight | None:
+        """One look, and the next bid where nothing was seen. None: the chain gave no usable answer."""
+        attempt = _committed(held)
+        seen: dict[str, SignatureStatus] = {}
+        sight = None
+        try:
+            sight = await self._outcomes.look(attempt, seen)
+            if bids is not None and not seen and sight.outcome is None:
+                await self._bid_again(held, bids)
+        except ChainError as error:
+            observe.chain_unusable(attempt.order_id, error.code)
+        if bids is not None and seen:
+            bids.seen()
+        return sight
 
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:
-        """Send the committed bytes once. An error says nothing about whether they arrived."""
+        """Send the newest committed bytes once. An error says nothing about whether they arrived."""
         try:
-            await self._chain.send(attempt.raw)
+            await self._chain.send(attempt.newest[1])
         except AlreadyProcessed:
             pass
         except ChainError as error:
             observe.send_failed(attempt.order_id, error.code)
             return
-        if held.attempt is not None and held.attempt.status is AttemptStatus.BUILT:
+        if _committed(held).status is AttemptStatus.BUILT:
             submitted = Submitted(attempt.number, attempt.signature)
             await held.record(submitted, attempt=held.attempt_as(AttemptStatus.SENT))
             observe.attempt_sent(attempt.order_id, attempt.number)
 
-    async def _look(self, held: HeldOrder, attempt: Attempt) -> tuple[Outcome | None, bool]:
-        """The outcome if it is final by now, and whether the signature was seen. Raises ChainError."""
-        status = await self._chain.status(attempt.signature, search_history=True)
-        if status is None:
-            return await self.prove_absent(attempt), False
-        if status.commitment is Commitment.FINALIZED:
-            return await self._final(self._chain, attempt, status), True
-        if held.attempt is not None and held.attempt.status is not AttemptStatus.LANDED and not status.revert:
-            landed = Landed(attempt.number, attempt.signature, status.slot)
-            await held.record(landed, attempt=held.attempt_as(AttemptStatus.LANDED, slot=status.slot))
-        return None, True
+    def _bids(self, attempt: Attempt) -> Bids | None:
+        """Those that may follow; None where none may: without a marker two of them could succeed."""
+        if self._bidding is None or not attempt.marker_seed:
+            return None
+        return Bids(self._bidding, chain=self._chain, signer=self._signer, clock=self._clock)
 
     @staticmethod
-    async def _final(chain: Chain, attempt: Attempt, status: SignatureStatus) -> Outcome | None:
-        """The outcome of a signature that `chain` calls finalized, once its metadata can be read."""
-        transaction = await chain.transaction(attempt.signature)
-        if transaction is None:
-            return None
-        if status.revert or transaction.revert:
-            error = OrderError(transaction.revert or status.revert, transaction.detail or status.detail)
-            return Outcome(Ending.REVERTED, transaction, error)
-        return Outcome(Ending.SWAPPED, transaction)
+    async def _bid_again(held: HeldOrder, bids: Bids) -> None:
+        """Commit the next bid, if it is due; it is sent with the next round. Raises ChainError."""
+        attempt = _committed(held)
+        bid = await bids.next(held.order, attempt)
+        if bid is not None:
+            await held.record(Rebid(attempt.number, bid.number, bid.signature, bid.unit_price), bid=bid)
+            observe.bid_built(attempt.order_id, attempt.number, bid.number, bid.unit_price)
 
-    async def prove_absent(self, attempt: Attempt) -> Outcome | None:
-        """ABSENT if it is proven that the attempt can never land; its true outcome where the witness knows it;
-        UNPROVABLE if marker or history contradict its absence; None while any may still change. Raises ChainError.
+    @staticmethod
+    async def _note_landing(held: HeldOrder, signature: str, slot: int) -> None:
+        attempt = _committed(held)
+        if attempt.status is not AttemptStatus.LANDED:
+            landed = Landed(attempt.number, signature, slot)
+            await held.record(landed, attempt=held.attempt_as(AttemptStatus.LANDED, slot=slot))
 
-        In this order: finalized block height past the last valid one; signature absent with history on the
-        same node; the witness, itself past that height, agrees; marker account absent at finalized, or,
-        without a marker, the wallet's finalized history without the signature.
-        """
-        chain = self._chain
-        if await chain.block_height(Commitment.FINALIZED) <= attempt.last_valid_block_height:
-            return None
-        slot = await chain.slot(Commitment.FINALIZED)
-        if await chain.status(attempt.signature, search_history=True) is not None:
-            return None
-        witness = self._witness
-        if witness is not None:
-            if await witness.block_height(Commitment.FINALIZED) <= attempt.last_valid_block_height:
-                return None
-            seen = await witness.status(attempt.signature, search_history=True)
-            if seen is not None:
-                return await self._final(witness, attempt, seen) if seen.commitment is Commitment.FINALIZED else None
-        if attempt.marker_seed:
-            if await chain.marker_exists(attempt.marker_seed, slot):
-                return await self._contradicted(attempt, "the order's marker account exists")
-        elif await chain.signature_in_history(attempt.signature, slot):
-            return await self._contradicted(attempt, "the wallet's history holds the signature")
-        return Outcome(Ending.ABSENT, error=OrderError("attempt_expired", "the transaction expired before it landed"))
-
-    async def _contradicted(self, attempt: Attempt, evidence: str) -> Outcome | None:
-        """There is evidence of a landing, but no status: the metadata decides, where it can be had."""
-        transaction = await self._chain.transaction(attempt.signature)
-        if transaction is None:
-            return _unprovable(f"{evidence}, but the transaction can't be read")
-        return None if transaction.revert else Outcome(Ending.SWAPPED, transaction)
+    @staticmethod
+    async def _note_rollback(held: HeldOrder) -> None:
+        attempt = _committed(held)
+        if attempt.status is AttemptStatus.LANDED:
+            rolled_back = RolledBack(attempt.number, held.order.signature or attempt.signature)
+            await held.record(rolled_back, attempt=held.attempt_as(AttemptStatus.SENT, slot=attempt.slot))
+            observe.attempt_rolled_back(attempt.order_id, attempt.number)
 
 
-def _unprovable(message: str) -> Outcome:
-    return Outcome(Ending.UNPROVABLE, error=OrderError("outcome_unprovable", message))
+def _committed(held: HeldOrder) -> Attempt:
+    """The attempt in hand: nothing else may be sent."""
+    if held.attempt is None:
+        raise RuntimeError("only a committed attempt can be sent")
+    return held.attempt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from fillwright.domain.lifecycle import advance, advance_attempt
-from fillwright.domain.orders import Attempt, AttemptStatus, EventBody, Fill, Order, OrderError, OrderEvent
+from fillwright.domain.orders import Attempt, AttemptStatus, Bid, EventBody, Fill, Order, OrderError, OrderEvent
 from fillwright.ports import Change, Clock, Lease, Store
 
 
@@ -31,7 +31,7 @@ class HeldOrder:
     async def write_noted(self) -> None:
         """Write what has been noted, if anything. Raises what `record` raises."""
         if self._noted:
-            await self._write(self.order, self._noted, None, None, release=False)
+            await self._write(self.order, self._noted, None, None, None, release=False)
 
     async def record(
         self,
@@ -39,19 +39,29 @@ class HeldOrder:
         *,
         attempt: Attempt | None = None,
         fill: Fill | None = None,
+        bid: Bid | None = None,
         release: bool = False,
     ) -> None:
-        """Append `body` to the order. Raises IllegalTransition, VersionConflict, StaleLease, StoreError,
-        Unavailable; `order` and `attempt` are unchanged then."""
+        """Append `body` to the order. `bid` is added to the attempt as it stands. Raises IllegalTransition,
+        VersionConflict, StaleLease, StoreError, Unavailable; `order` and `attempt` are unchanged then."""
         order, event = advance(self.order, body, self._clock.now_ms())
-        await self._write(order, (*self._noted, event), attempt, fill, release=release)
+        await self._write(order, (*self._noted, event), attempt, fill, bid, release=release)
         if attempt is not None:
             self.attempt = attempt
+        elif bid is not None and self.attempt is not None:
+            self.attempt = replace(self.attempt, bids=(*self.attempt.bids, bid))
 
     async def _write(
-        self, order: Order, events: tuple[OrderEvent, ...], attempt: Attempt | None, fill: Fill | None, *, release: bool
+        self,
+        order: Order,
+        events: tuple[OrderEvent, ...],
+        attempt: Attempt | None,
+        fill: Fill | None,
+        bid: Bid | None,
+        *,
+        release: bool,
     ) -> None:
-        change = Change(order, events, self._written_version, self._lease, attempt, fill, release)
+        change = Change(order, events, self._written_version, self._lease, attempt, fill, release, bid)
         await self._store.change(change)
         self.order = order
         self._written_version = order.version

@@ -26,8 +26,9 @@ from fillwright.domain.orders import (
 )
 from fillwright.domain.routes import Route
 from fillwright.domain.transactions import LandedTransaction
-from fillwright.execution.attempt import Attempts, Ending, Outcome
+from fillwright.execution.attempt import Attempts
 from fillwright.execution.held import HeldOrder
+from fillwright.execution.outcomes import Ending, Outcome
 from fillwright.execution.retry import GiveUp, RetryPolicy, deadline_ms, next_step
 from fillwright.market.feed import MarketFeed
 from fillwright.market.snapshot import Snapshot
@@ -123,10 +124,11 @@ class Journey:
     async def _settle(self, held: HeldOrder, outcome: Outcome) -> None:
         match outcome:
             case Outcome(ending=Ending.SWAPPED, transaction=LandedTransaction() as transaction):
-                await self._fill(held, transaction)
+                await self._fill(held, transaction, outcome.fees_beside)
             case Outcome(ending=Ending.REVERTED, error=OrderError() as error):
                 paid = outcome.transaction
                 fee_lamports, slot = (paid.fee_lamports, paid.slot) if paid is not None else (0, None)
+                fee_lamports += outcome.fees_beside
                 closed = held.attempt_as(AttemptStatus.REVERTED, error=error, slot=slot, fee_lamports=fee_lamports)
                 await self._try_later(held, error, closed)
             case Outcome(ending=Ending.ABSENT, error=OrderError() as error):
@@ -135,7 +137,8 @@ class Journey:
                 error = outcome.error or OrderError("outcome_unprovable", "the attempt's outcome is unknown")
                 await self._end(held, NeedsReview(error, held.order.attempt))
 
-    async def _fill(self, held: HeldOrder, transaction: LandedTransaction) -> None:
+    async def _fill(self, held: HeldOrder, transaction: LandedTransaction, fees_beside: int) -> None:
+        """`fees_beside`: paid by bids of the same attempt that failed; they are the attempt's, not the fill's."""
         now_ms = self._clock.now_ms()
         fill = Fill(
             signature=transaction.signature,
@@ -148,7 +151,8 @@ class Journey:
             slot=transaction.slot,
             at_ms=now_ms,
         )
-        landed = held.attempt_as(AttemptStatus.LANDED, slot=transaction.slot, fee_lamports=transaction.fee_lamports)
+        fee_lamports = transaction.fee_lamports + fees_beside
+        landed = held.attempt_as(AttemptStatus.LANDED, slot=transaction.slot, fee_lamports=fee_lamports)
         await held.record(Confirmed(fill), attempt=landed, fill=fill, release=True)
         observe.attempt_ended(held.order.id, fill.attempt, AttemptStatus.LANDED)
         observe.order_ended(held.order.id, held.order.status, (now_ms - held.order.created_ms) / 1000)

@@ -68,6 +68,8 @@ class PostgresStore:
     async def change(self, change: Change) -> None:
         if change.order.version != change.expected_version + len(change.events):
             raise StoreError(f"order {change.order.id}: its version is not the number of its last event")
+        if change.bid is not None and change.attempt is not None:
+            raise StoreError("a bid is added by a change of its own")
         await self._writer.submit(Step(change))
 
     async def register(self, worker: str) -> Lease:

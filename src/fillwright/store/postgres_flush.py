@@ -19,14 +19,31 @@ from fillwright.store import records
 _WIDTHS = (14, 11, 7, 14, 10)
 """Arrays of new orders, steps, events, attempts and fills."""
 
-FLUSH = f"SELECT before, inserted, moved FROM flush({', '.join(f'${n}' for n in range(1, sum(_WIDTHS) + 1))})"  # noqa: S608 - numbers only
+_FLUSH = f"SELECT before, inserted, moved FROM flush({', '.join(f'${n}' for n in range(1, sum(_WIDTHS) + 1))})"  # noqa: S608 - numbers only
 
-_WALLETS = sum(_WIDTHS) + 1
-_IN_LINE = (
-    f"WITH lined_up AS (INSERT INTO lines SELECT * FROM unnest(${_WALLETS}::text[], ${_WALLETS + 1}::uuid[])"  # noqa: S608
-    f" ON CONFLICT DO NOTHING) {FLUSH}"
-)
-"""A flush whose new orders join their wallets' lines."""
+_BIDS = 9
+"""Arrays of bids, in a flush that has any."""
+
+
+def _statement(*, lines: bool, bids: bool) -> str:
+    """A flush whose new orders join their wallets' lines, and one that brings bids."""
+    after = sum(_WIDTHS) + 1
+    parts = []
+    if lines:
+        parts.append(
+            f"lined_up AS (INSERT INTO lines SELECT * FROM unnest(${after}::text[], ${after + 1}::uuid[])"  # noqa: S608 - numbers only
+            " ON CONFLICT DO NOTHING)"
+        )
+        after += 2
+    last = _FLUSH
+    if bids:
+        arrays = ", ".join(f"${number}" for number in range(after, after + _BIDS))
+        parts.append(f"flushed AS MATERIALIZED ({_FLUSH})")
+        last = f"SELECT before, inserted, add_bids(moved, {arrays}) AS moved FROM flushed"  # noqa: S608 - numbers only
+    return f"WITH {', '.join(parts)} {last}" if parts else last
+
+
+_STATEMENTS = {(lines, bids): _statement(lines=lines, bids=bids) for lines in (False, True) for bids in (False, True)}
 
 
 class NewOrder:
@@ -104,10 +121,21 @@ class Flush:
 
     def call(self, *, in_line: bool) -> tuple[str, list[Any]]:
         """The statement of this flush and its values. `in_line`: orders of a wallet go one after another."""
-        if not in_line or not self._new:
-            return FLUSH, self.arguments()
-        wallets = [new.order.spec.wallet for new in self._new]
-        return _IN_LINE, [*self.arguments(), wallets, [new.order.id for new in self._new]]
+        values = self.arguments()
+        lines = in_line and bool(self._new)
+        if lines:
+            values += [[new.order.spec.wallet for new in self._new], [new.order.id for new in self._new]]
+        bids = self._bids()
+        if bids:
+            values += _columns(bids, _BIDS)
+        return _STATEMENTS[lines, bool(bids)], values
+
+    def _bids(self) -> list[tuple[Any, ...]]:
+        return [
+            (position, step.change.order.id, step.change.order.attempt, *records.bid_row(step.change.bid))
+            for position, step in enumerate(self._steps, 1)
+            if step.change.bid is not None
+        ]
 
     def written(self, answer: asyncpg.Record) -> tuple[list[OrderEvent], list[Operation]]:
         """The events with their sequence numbers, ascending, and the operations that were not written."""

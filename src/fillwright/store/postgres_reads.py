@@ -42,7 +42,10 @@ async def events_since(connection: Connection, sequence: int, limit: int) -> lis
 
 
 async def attempts(connection: Connection, order_id: OrderId) -> list[Attempt]:
-    return [records.decode_attempt(*row) for row in await connection.fetch(_SQL["attempts"], order_id)]
+    """As of one moment."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = await connection.fetch(_SQL["attempts"], order_id)
+        return records.with_bids(map(tuple, rows), map(tuple, await connection.fetch(_SQL["bids"], order_id)))
 
 
 async def fills(connection: Connection, order_id: OrderId) -> list[Fill]:

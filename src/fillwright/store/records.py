@@ -6,15 +6,18 @@ the events that brought its spec and its route.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from fillwright.domain.lifecycle import OPEN_ATTEMPTS
 from fillwright.domain.orders import (
     Attempt,
     AttemptStatus,
+    Bid,
     EventBody,
     Fill,
     Order,
@@ -177,6 +180,20 @@ def decode_attempt(
         slot,
         fee_lamports,
     )
+
+
+def bid_row(bid: Bid) -> tuple[Any, ...]:
+    """All that does not say whose it is."""
+    return bid.number, bid.signature, bid.raw, bid.unit_price, bid.height, bid.created_ms
+
+
+def with_bids(attempts: Iterable[tuple[Any, ...]], bids: Iterable[tuple[Any, ...]]) -> list[Attempt]:
+    """The attempts of rows, with their bids, whose rows begin with the attempt's number; both ascending."""
+    found = [decode_attempt(*row) for row in attempts]
+    of: dict[int, tuple[Bid, ...]] = {}
+    for attempt, *row in bids:
+        of[attempt] = (*of.get(attempt, ()), Bid(*row))
+    return [replace(attempt, bids=of[attempt.number]) if attempt.number in of else attempt for attempt in found]
 
 
 def fill_row(order: object, fill: Fill) -> tuple[Any, ...]:

@@ -46,7 +46,13 @@ def events_since(connection: sqlite3.Connection, sequence: int, limit: int) -> l
 
 
 def attempts(connection: sqlite3.Connection, order_id: OrderId) -> list[Attempt]:
-    return [records.decode_attempt(*row) for row in connection.execute(_SQL["attempts"], (order_id,))]
+    """As of one moment."""
+    connection.execute("BEGIN")
+    try:
+        rows = connection.execute(_SQL["attempts"], (order_id,)).fetchall()
+        return records.with_bids(rows, connection.execute(_SQL["bids"], (order_id,)))
+    finally:
+        connection.execute("COMMIT")
 
 
 def fills(connection: sqlite3.Connection, order_id: OrderId) -> list[Fill]:

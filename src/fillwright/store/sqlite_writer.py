@@ -16,7 +16,7 @@ import msgspec
 
 from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError, VersionConflict
 from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL
-from fillwright.domain.orders import Attempt, AttemptStatus, Order, OrderEvent, OrderId, Routed
+from fillwright.domain.orders import Attempt, AttemptStatus, Bid, Order, OrderEvent, OrderId, Routed
 from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.ports import Change
 from fillwright.store import records
@@ -178,7 +178,9 @@ class Writer:
             raise StaleLease(f"order {order.id} is no longer in the hands of {lease.worker}")
         if hot.version != change.expected_version:
             raise VersionConflict(f"order {order.id} is at {hot.version}, not at {change.expected_version}")
-        if change.attempt is not None:
+        if change.bid is not None:
+            self._add_bid(hot.seq, change)
+        elif change.attempt is not None:
             self._put_attempt(hot.seq, change.attempt)
         if change.fill is not None:
             self._execute(_SQL["insert_fill"], records.fill_row(hot.seq, change.fill))
@@ -341,6 +343,15 @@ class Writer:
                 return
         if self._execute(_PUT_ATTEMPT, records.attempt_row(order_seq, attempt)).rowcount != 1:
             raise StoreError(f"attempt {attempt.number} of order {attempt.order_id} has other signed bytes")
+
+    def _add_bid(self, order_seq: int, change: Change) -> None:
+        bid, attempt = change.bid, change.order.attempt
+        if not isinstance(bid, Bid) or change.attempt is not None:
+            raise StoreError("a bid is added by a change of its own")
+        row = (*records.bid_row(bid), order_seq, attempt, bid.signature)
+        if self._execute(_SQL["add_bid"], row).rowcount != 1:
+            text = f"bid {bid.number} of order {change.order.id} needs an open attempt under a marker"
+            raise StoreError(f"{text}, and a signature of its own")
 
     def _stored(self, order: Order) -> Order:
         """The order that stands in the way of a new one, if it is the same request."""

@@ -69,6 +69,16 @@ class AttemptData(Struct, frozen=True):
     signature: str
 
 
+class RebidData(Struct, frozen=True):
+    """`bid` counts the attempt's transactions, the first being its own; `unit_price` in micro-lamports per compute
+    unit."""
+
+    attempt: int
+    bid: int
+    signature: str
+    unit_price: str
+
+
 class RetryingData(Struct, frozen=True):
     attempt: int
     error: ErrorView
@@ -87,7 +97,15 @@ class FailureData(Struct, frozen=True):
 
 
 EventData = (
-    AcceptedData | ReasonData | RoutingData | BuiltData | AttemptData | RetryingData | ConfirmedData | FailureData
+    AcceptedData
+    | ReasonData
+    | RoutingData
+    | BuiltData
+    | AttemptData
+    | RebidData
+    | RetryingData
+    | ConfirmedData
+    | FailureData
 )
 
 EVENT_DATA: dict[str, type[Struct]] = {
@@ -96,6 +114,7 @@ EVENT_DATA: dict[str, type[Struct]] = {
     "routing": RoutingData,
     "building": BuiltData,
     "submitted": AttemptData,
+    "rebid": RebidData,
     "landed": AttemptData,
     "rolled_back": AttemptData,
     "retrying": RetryingData,

@@ -195,8 +195,9 @@ class OrderView(OrderTerms, frozen=True, kw_only=True):
     """An order as its events have left it; `version` is the number of its last event.
 
     `arrival_price`: mid at acceptance. `executed_price`: the fill's. `realised_slippage_bps`: fill against
-    quote. `attempts`: transactions signed so far; `signature` the newest one's. `error` of an order that is
-    still open is its last failed attempt's.
+    quote. `attempts`: transactions signed so far, and `bids`: further ones that do the same as the newest of those, for
+    a higher price; `signature`: of the newest, or of the one that landed. `error` of an order that is still open is its
+    last failed attempt's.
     """
 
     mode: str
@@ -210,6 +211,7 @@ class OrderView(OrderTerms, frozen=True, kw_only=True):
     fill: FillView | None
     error: ErrorView | None
     attempts: int
+    bids: int = 0
     retries: int
     signature: str | None
     created_at: str

@@ -101,6 +101,10 @@ SELECT order_id::text, number, status, signature, raw, last_valid_block_height, 
     created_ms, error, slot, fee_lamports
 FROM attempts WHERE order_id = $1 ORDER BY number;
 
+-- bids: The bids of an order's attempts.
+SELECT attempt, number, signature, raw, unit_price, height, created_ms
+FROM bids WHERE order_id = $1 ORDER BY attempt, number;
+
 -- fills: An order's fills.
 SELECT signature, order_id::text, attempt, amount_in, amount_out, fee_lamports, rent_lamports, slot, at_ms
 FROM fills WHERE order_id = $1 ORDER BY at_ms, signature;

@@ -45,6 +45,12 @@ WHERE signature = excluded.signature AND raw = excluded.raw;
 UPDATE attempts SET status = ?, error = ?, slot = ?, fee_lamports = ?
 WHERE order_seq = ? AND number = ? AND is_open = 1 AND signature = ? AND raw = ?;
 
+-- add_bid: Add a bid, if its attempt is open and under a marker, and its signature is its own.
+INSERT INTO bids (order_seq, attempt, number, signature, raw, unit_price, height, created_ms)
+SELECT a.order_seq, a.number, ?, ?, ?, ?, ?, ? FROM attempts AS a
+WHERE a.order_seq = ? AND a.number = ? AND a.is_open = 1 AND a.marker_seed <> ''
+    AND NOT EXISTS (SELECT 1 FROM attempts AS o WHERE o.signature = ?);
+
 -- insert_fill: Add a fill.
 INSERT INTO fills (
     signature, order_seq, attempt, amount_in, amount_out, fee_lamports, rent_lamports, slot, at_ms
@@ -186,6 +192,11 @@ SELECT o.id, a.number, a.status, a.signature, a.raw, a.last_valid_block_height, 
     a.created_ms, a.error, a.slot, a.fee_lamports
 FROM orders AS o JOIN attempts AS a ON a.order_seq = o.seq
 WHERE o.id = ? ORDER BY a.number;
+
+-- bids: The bids of an order's attempts.
+SELECT b.attempt, b.number, b.signature, b.raw, b.unit_price, b.height, b.created_ms
+FROM orders AS o JOIN bids AS b ON b.order_seq = o.seq
+WHERE o.id = ? ORDER BY b.attempt, b.number;
 
 -- fills: An order's fills.
 SELECT f.signature, o.id, f.attempt, f.amount_in, f.amount_out, f.fee_lamports, f.rent_lamports, f.slot, f.at_ms
