@@ -13,6 +13,7 @@ from fillwright.domain.orders import (
     Accepted,
     Attempt,
     AttemptStatus,
+    Bid,
     Built,
     EventBody,
     Fill,
@@ -70,6 +71,12 @@ def attempt_of(order: Order, number: int = 1, *, signature: str | None = None) -
         marker_seed=order.id[:32],
         created_ms=NOW_MS,
     )
+
+
+def bid_of(attempt: Attempt, number: int = 2) -> Bid:
+    """Transaction `number` of that attempt."""
+    raw = bytes(reversed(range(256)))
+    return Bid(number, f"{attempt.signature}-{number}", raw, 10_000 * number, 100 + number, NOW_MS + number)
 
 
 def built(attempt: Attempt) -> Built:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from fakes.orders import NOW_MS, ROUTED, SOL, USDC, attempt_of, built, fill_of, new_order, order_id, step
+from fakes.orders import NOW_MS, ROUTED, SOL, USDC, attempt_of, bid_of, built, fill_of, new_order, order_id, step
 from fillwright.domain.errors import (
     IdempotencyMismatch,
     StaleLease,
@@ -21,7 +21,9 @@ from fillwright.domain.errors import (
 )
 from fillwright.domain.lifecycle import replay
 from fillwright.domain.orders import (
+    Attempt,
     AttemptStatus,
+    Bid,
     Cancelled,
     Confirmed,
     Failed,
@@ -30,6 +32,7 @@ from fillwright.domain.orders import (
     OrderError,
     OrderEvent,
     OrderStatus,
+    Rebid,
     Retrying,
     Submitted,
     Triggered,
@@ -307,6 +310,117 @@ class Attempting:
         assert [event.sequence for event in log] == list(range(1, 44))
         assert stage.heard == log
         assert (await stage.store.stats(NOW_MS)).by_status == {"building": 1, "pending": 40}
+
+
+def rebid(order: Order, bid: Bid, lease: Lease | None) -> Change:
+    return step(order, Rebid(order.attempt, bid.number, bid.signature, bid.unit_price), lease, bid=bid)
+
+
+async def run_to_sent(stage: Stage, order: Order, lease: Lease, **fields: object) -> tuple[Order, Attempt]:
+    """The order with an attempt that has been sent."""
+    attempt = replace(attempt_of(order, order.attempt + 1), **fields)
+    order = await stage.change(step(order, ROUTED, lease))
+    order = await stage.change(step(order, built(attempt), lease, attempt=attempt))
+    attempt = replace(attempt, status=AttemptStatus.SENT)
+    return await stage.change(
+        step(order, Submitted(attempt.number, attempt.signature), lease, attempt=attempt)
+    ), attempt
+
+
+class Bidding:
+    async def test_an_attempt_reads_back_with_its_bids(self, stage: Stage) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease)
+        for number in (2, 3):
+            bid = bid_of(attempt, number)
+            order = await stage.change(rebid(order, bid, lease))
+            attempt = replace(attempt, bids=(*attempt.bids, bid))
+            assert await stage.store.attempts(order.id) == [attempt]
+        assert (order.bids, order.signature) == (2, attempt.newest[0])
+        assert await stage.store.get(order.id) == order == replay(await stage.store.events(order.id))
+        assert stage.heard[-1].body == Rebid(1, 3, attempt.newest[0], attempt.bids[-1].unit_price)
+
+    async def test_what_an_attempt_comes_to_leaves_its_bids_as_they_are(self, stage: Stage) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease)
+        bid = bid_of(attempt)
+        order = await stage.change(rebid(order, bid, lease))
+        closed = replace(attempt, status=AttemptStatus.REVERTED, error=ERROR, fee_lamports=12_345, slot=7)
+        order = await stage.change(step(order, Retrying(1, ERROR, NOW_MS), lease, attempt=closed))
+        order, second = await run_to_sent(stage, order, lease)
+        other = bid_of(second)
+        await stage.change(rebid(order, other, lease))
+        assert await stage.store.attempts(order.id) == [replace(closed, bids=(bid,)), replace(second, bids=(other,))]
+
+    async def test_a_bid_needs_an_open_attempt(self, stage: Stage) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease)
+        closed = replace(attempt, status=AttemptStatus.EXPIRED, error=ERROR)
+        await stage.store.change(Change(order, (), order.version, lease, attempt=closed))
+        await self._is_refused(stage, rebid(order, bid_of(attempt), lease))
+
+    async def test_a_bid_needs_a_marker(self, stage: Stage) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease, marker_seed="")
+        await self._is_refused(stage, rebid(order, bid_of(attempt), lease))
+
+    @pytest.mark.parametrize("same", [{"number": 2}, {"signature": "of the attempt"}, {"signature": "sig-bid-2"}])
+    async def test_no_two_transactions_of_an_attempt_share_a_number_or_a_signature(
+        self, stage: Stage, same: dict[str, object]
+    ) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease, signature="of the attempt")
+        order = await stage.change(rebid(order, replace(bid_of(attempt), signature="sig-bid-2"), lease))
+        await self._is_refused(stage, rebid(order, replace(bid_of(attempt, 3), **same), lease))
+
+    async def test_a_bid_that_comes_too_late_is_refused(self, stage: Stage) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease)
+        late = rebid(order, bid_of(attempt), lease)
+        await stage.change(rebid(order, bid_of(attempt), lease))
+        before = await stage.everything(order)
+        with pytest.raises(VersionConflict):
+            await stage.store.change(late)
+        with pytest.raises(StaleLease):
+            await stage.store.change(rebid(late.order, bid_of(attempt, 3), Lease("another", lease.epoch + 1)))
+        assert await stage.everything(order) == before
+
+    async def test_a_bid_comes_without_a_change_of_the_attempt(self, stage: Stage) -> None:
+        lease, order = await stage.held()
+        order, attempt = await run_to_sent(stage, order, lease)
+        change = rebid(order, bid_of(attempt), lease)
+        await self._is_refused(stage, replace(change, attempt=replace(attempt, status=AttemptStatus.LANDED)))
+
+    async def test_bids_are_written_beside_everything_else(self, stage: Stage) -> None:
+        await asyncio.gather(*(stage.insert(number) for number in range(1, 21)))
+        lease, orders = await stage.take()
+        sent = [await run_to_sent(stage, order, lease) for order in orders]
+        bids = [stage.change(rebid(order, bid_of(attempt), lease)) for order, attempt in sent]
+        stolen = stage.change(rebid(sent[0][0], replace(bid_of(sent[1][1]), number=9), lease))
+        new = [stage.insert(number) for number in range(30, 50)]
+        outcomes = await asyncio.gather(*bids[1:], *new, stolen, bids[0], return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [StoreError]
+        for order, attempt in sent:
+            assert await stage.store.attempts(order.id) == [replace(attempt, bids=(bid_of(attempt),))]
+        log = await stage.store.events_since(0)
+        assert [event.sequence for event in log] == list(range(1, len(log) + 1))
+        assert stage.heard == log
+
+    async def test_bids_are_written_where_orders_of_a_wallet_stand_in_line(self, lined: Stage) -> None:
+        lease, order = await lined.held()
+        order, attempt = await run_to_sent(lined, order, lease)
+        outcomes = lined.change(rebid(order, bid_of(attempt), lease)), lined.insert(2), lined.insert(3)
+        order, *_ = await asyncio.gather(*outcomes)
+        assert await lined.store.attempts(order.id) == [replace(attempt, bids=(bid_of(attempt),))]
+        await lined.change(step(order, Confirmed(fill_of(attempt)), lease, release=True))
+        assert [each.id for each in await lined.store.claim(lease, NOW_MS, 5)] == [order_id(2)]
+
+    async def _is_refused(self, stage: Stage, change: Change) -> None:
+        before = await stage.everything(change.order)
+        with pytest.raises(StoreError) as refusal:
+            await stage.store.change(change)
+        assert type(refusal.value) is StoreError
+        assert await stage.everything(change.order) == before
 
 
 class Queueing:
@@ -671,5 +785,5 @@ class Closing:
         await stage.store.close()
 
 
-class StoreConformance(Inserting, Changing, Attempting, Leasing, Queueing, Reading, Closing):
+class StoreConformance(Inserting, Changing, Attempting, Bidding, Leasing, Queueing, Reading, Closing):
     """All of it."""

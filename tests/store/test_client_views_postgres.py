@@ -40,7 +40,7 @@ pytestmark = pytest.mark.anyio
 ERROR = OrderError("slippage_exceeded", "the pool moved: 1 < 2 “quoted” ✓")
 SENT_AS = {"input": "sol", "output": "USDC", "slippage": "0.0150", "input_decimals": "9", "output_decimals": "6"}
 UNKNOWN_MINT = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM"
-EMPTY = "TRUNCATE orders, progress, endings, events, attempts, fills, epochs"
+EMPTY = "TRUNCATE orders, progress, endings, events, attempts, bids, fills, epochs"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from msgspec.structs import replace
 
 from fakes.clock import ManualClock
-from fakes.orders import NOW_MS, ROUTED, attempt_of, built, fill_of, new_order, step
+from fakes.orders import NOW_MS, ROUTED, attempt_of, bid_of, built, fill_of, new_order, step
 from fillwright.domain.errors import FillwrightError, IdempotencyMismatch, StaleLease, StoreError, VersionConflict
 from fillwright.domain.lifecycle import OPEN_ATTEMPTS, TERMINAL, replay
 from fillwright.domain.orders import (
@@ -28,6 +28,7 @@ from fillwright.domain.orders import (
     OrderEvent,
     OrderId,
     OrderStatus,
+    Rebid,
     Retrying,
     Submitted,
     Triggered,
@@ -74,7 +75,14 @@ class Model:
             raise VersionConflict("moved")
         if change.attempt is not None:
             self._check_attempt(change.attempt)
-            self.attempts[order.id, change.attempt.number] = change.attempt
+            known = self.attempts.get((order.id, change.attempt.number), change.attempt)
+            self.attempts[order.id, change.attempt.number] = replace(change.attempt, bids=known.bids)
+        if change.bid is not None:
+            attempt = self.attempts[order.id, order.attempt]
+            taken = {n for each in attempt.bids for n in (each.number, each.signature)}
+            if attempt.status not in OPEN_ATTEMPTS or taken & {change.bid.number, change.bid.signature}:
+                raise StoreError("no such bid")
+            self.attempts[order.id, order.attempt] = replace(attempt, bids=(*attempt.bids, change.bid))
         if change.fill is not None:
             self.fills[change.fill.signature] = change.fill
         self.orders[order.id] = order
@@ -281,6 +289,15 @@ class StoreMachine(RuleBasedStateMachine):
                 change = Change(order, (), order.version, None, attempt)
             else:
                 change = step(order, Submitted(attempt.number, "s"), None, attempt=attempt)
+            self.same(self.store.change(change), lambda: self.model.change(change))
+
+    @rule(found=orders, number=st.integers(2, 4))
+    def bid(self, found: OrderId, number: int) -> None:
+        order = self.model.orders[found]
+        if order.status is S.SUBMITTED:
+            bid = bid_of(self.model.attempts[order.id, order.attempt], number)
+            body = Rebid(order.attempt, number, bid.signature, bid.unit_price)
+            change = step(order, body, None, bid=bid)
             self.same(self.store.change(change), lambda: self.model.change(change))
 
     @rule(found=orders)

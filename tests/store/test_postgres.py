@@ -25,7 +25,7 @@ from store.conformance import Stage, StoreConformance, run_to_built
 pytestmark = pytest.mark.anyio
 
 EMPTY = (
-    "TRUNCATE orders, progress, endings, events, attempts, fills, epochs, starts, lines;"
+    "TRUNCATE orders, progress, endings, events, attempts, bids, fills, epochs, starts, lines;"
     "UPDATE log SET sequence = 0, confirmed = 0, failed = 0, cancelled = 0, expired = 0, needs_review = 0;"
     "UPDATE queue SET state = 'running'"
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from fillwright import observe
-from fillwright.domain.errors import ChainError, SignerRefused, SimulationFailed
+from fillwright.domain.errors import SignerRefused, SimulationFailed
 from fillwright.domain.orders import Attempt, AttemptStatus, Bid, Order
 from fillwright.domain.routes import Route
 from fillwright.domain.transactions import Commitment, SwapPlan
@@ -91,10 +91,10 @@ class Bids:
 
     async def _bid(self, order: Order, attempt: Attempt, height: int) -> Bid | None:
         """Raises ChainError."""
-        if order.route is None:
-            raise ChainError("the order's route is not known any more", code="plan_unsupported")
-        plan = plan_of(order, order.route, attempt.number, attempt.marker_seed)
-        offer = await self._bidder.outbid(attempt.newest[1], plan)
+        offer = None
+        if order.route is not None:
+            plan = plan_of(order, order.route, attempt.number, attempt.marker_seed)
+            offer = await self._bidder.outbid(attempt.newest[1], plan)
         if offer is None:
             self._over = True
             return None

@@ -20,6 +20,7 @@ from tests.chain.signer.orders import AMOUNT, WALLET, honest, order, policy
 from tests.chain.signer.test_judge import HOSTILE, message, sweep
 from tests.chain.signer.test_keystore import BASE58, CANARY, CHEAP, PASSPHRASE, shows_canary
 
+from fillwright.chain.bids import Priced
 from fillwright.chain.signer import commands, keystore
 from fillwright.chain.signer.client import SocketSigner
 from fillwright.chain.signer.policy import Policy, Spending
@@ -179,6 +180,48 @@ def test_without_a_marker_every_signature_counts(tmp_path: Path) -> None:
             changed = replace(plan, limit=plan.limit + 2)
             with pytest.raises(SignerRefused, match="a day"):
                 await running.client.sign(honest(changed), changed)
+
+    asyncio.run(run())
+
+
+def test_an_orders_fees_add_up_over_its_bids_and_over_a_restart(tmp_path: Path) -> None:
+    bids = [5_200 + 200 * number for number in range(6)]  # of 200,000 units at 1,000 to 6,000 micro-lamports
+    rules = policy(max_order_fees_lamports=sum(bids[:4]), spend={WRAPPED_SOL: Spending(AMOUNT, 2 * AMOUNT)})
+    plan, other = order(seed="0" * 32), order(seed="1" * 32)
+
+    def bid(number: int) -> bytes:
+        raised = Priced(honest(plan)).at(1_000 * (number + 1))
+        assert raised is not None
+        return raised
+
+    async def run() -> None:
+        async with signer(tmp_path, replace(rules, receive=(plan.output_mint,))) as running:
+            for number in range(3):
+                await running.client.sign(bid(number), plan)
+        async with signer(tmp_path, replace(rules, receive=(plan.output_mint,))) as running:
+            with pytest.raises(SignerRefused, match="fees"):
+                await running.client.sign(bid(4), plan)
+            await running.client.sign(bid(3), plan)
+            with pytest.raises(SignerRefused, match="fees"):
+                await running.client.sign(bid(0), plan)
+            await running.client.sign(honest(other), other)
+            assert running.service._book.spent(WRAPPED_SOL, running.clock.ms) == 2 * AMOUNT
+
+    asyncio.run(run())
+
+
+def test_each_bid_is_held_to_the_highest_priority_fee(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with signer(tmp_path, policy(max_priority_fee_lamports=400)) as running:
+            plan = order()
+            for price, allowed in ((2_000, True), (2_001, False)):
+                raised = Priced(honest(plan)).at(price)
+                assert raised is not None
+                if allowed:
+                    await running.client.sign(raised, plan)
+                else:
+                    with pytest.raises(SignerRefused, match="priority fee"):
+                        await running.client.sign(raised, plan)
 
     asyncio.run(run())
 

@@ -32,6 +32,7 @@ mode = "devnet"                       # or "mainnet"; the engine must run in the
 venues = ["raydium_cpmm", "raydium_clmm", "raydium_amm_v4", "meteora_dlmm", "meteora_damm_v1", "meteora_damm_v2"]
 max_slippage_bps = 100
 max_priority_fee_lamports = 2000000
+max_order_fees_lamports = 20000000     # of all transactions of one order, if every one of them lands
 max_tip_lamports = 0
 tip_accounts = []
 require_marker = true

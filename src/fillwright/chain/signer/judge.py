@@ -25,6 +25,7 @@ from fillwright.domain.transactions import SwapPlan
 MAX_MESSAGE_BYTES = 1_232 - 65
 MAX_INSTRUCTIONS = 32
 MAX_LOOKUPS = 16
+SIGNATURE_FEE_LAMPORTS = 5_000
 _BPS = 10_000
 _UNITS_PER_INSTRUCTION = 200_000
 _MAX_UNITS = 1_400_000
@@ -44,12 +45,14 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What signing would risk: at most `max_in` of `input_mint`. `marker` "" where none protects the order."""
+    """What signing would risk: at most `max_in` of `input_mint`, and `fee_lamports` whether it swaps or fails. `marker`
+    "" where none protects the order."""
 
     input_mint: Mint
     max_in: int
     min_out: int
     marker: str
+    fee_lamports: int
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -174,10 +177,12 @@ class _Case:
         units = self.unit_limit
         if units is None:
             units = min(_MAX_UNITS, _UNITS_PER_INSTRUCTION * instructions)
-        if priority_fee_lamports(price, units) > policy.max_priority_fee_lamports:
+        priority_fee = priority_fee_lamports(price, units)
+        if priority_fee > policy.max_priority_fee_lamports:
             raise _refused("the priority fee exceeds the policy's")
         self._check_flow()
-        return Verdict(plan.input_mint, self.bounds.max_in, self.bounds.min_out, self.marker)
+        fee = SIGNATURE_FEE_LAMPORTS + priority_fee
+        return Verdict(plan.input_mint, self.bounds.max_in, self.bounds.min_out, self.marker, fee)
 
     def _system(self, index: int, part: Part) -> None:
         data, accounts = part.data, part.accounts

@@ -45,6 +45,8 @@ class Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`spend`: mints that may be given, with their bounds; `receive`: further mints that may be taken or passed
     through. `lookup_tables`: tables that a message may use; they are read over `rpc_url`, the signer's own.
+    `max_order_fees_lamports`: what all the transactions signed for one order may cost the wallet in network and
+    priority fees, if every one of them lands: each fails on the marker but one, and each pays.
     `sweep_after_s`: how old the last signature under a marker must be before its rent is given back."""
 
     mode: Mode
@@ -53,6 +55,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: tuple[str, ...] = VENUE_IDS
     max_slippage_bps: int = 100
     max_priority_fee_lamports: int = 2_000_000
+    max_order_fees_lamports: int = 20_000_000
     max_tip_lamports: int = 0
     tip_accounts: tuple[str, ...] = ()
     max_marker_lamports: int = 2_000_000
@@ -105,6 +108,7 @@ def check_policy(policy: Policy) -> Policy:
     bounds += [
         policy.sweep_after_s,
         policy.max_priority_fee_lamports,
+        policy.max_order_fees_lamports,
         policy.max_tip_lamports,
         policy.max_marker_lamports,
     ]

@@ -107,7 +107,8 @@ class SignerService:
             signature = self._key.sign(message)
             per_day = self._policy.spend[verdict.input_mint].per_day
             name = str(Signature.from_bytes(signature))
-            self._book.reserve(verdict, name, per_day, self._clock.now_ms())
+            max_fees = self._policy.max_order_fees_lamports
+            self._book.reserve(verdict, name, per_day, max_fees, self._clock.now_ms())
             if self.is_halted:
                 raise SignerRefused("the kill switch is on: nothing is signed", code="signer_halted")
             return signature

@@ -1,7 +1,8 @@
 """What has been signed for today: an append-only file, so that a restart forgets no spending.
 
 In: signed orders. Out: whether another fits the day. An order under a marker counts once, however often it is
-signed: at most one of its transactions can succeed. Without a marker every signature counts.
+signed: at most one of its transactions can succeed. Their fees add up: whichever lands pays. Without a marker every
+signature counts.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ _NO_MINT = Mint("")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """`key`: the marker, or the signature where there is none."""
+    """`key`: the marker, or the signature where there is none. `fees`: in lamports, of what this line was signed for;
+    of all that was signed under the key where lines are taken together."""
 
     at_ms: int
     mint: Mint
     units: int
     key: str
+    fees: int = 0
 
 
 class SpendingBook:
@@ -67,14 +70,19 @@ class SpendingBook:
             self._file.close()
             self._file = None
 
-    def reserve(self, verdict: Verdict, signature: str, per_day: int, now_ms: int) -> None:
-        """Count the verdict's input, durably, before the signature leaves. Raises SignerRefused."""
+    def reserve(self, verdict: Verdict, signature: str, per_day: int, max_fees: int, now_ms: int) -> None:
+        """Count the verdict's input and fee, durably, before the signature leaves. `max_fees`: of one order, in
+        lamports. Raises SignerRefused."""
         if self._file is None:
             raise RuntimeError("the spending book is not open")
         key = verdict.marker or signature
         if key in self._swept:
             raise SignerRefused("the order's marker has been swept: nothing would stop a second swap")
-        entry = Entry(now_ms, verdict.input_mint, verdict.max_in, key)
+        entry = Entry(now_ms, verdict.input_mint, verdict.max_in, key, verdict.fee_lamports)
+        fees = sum(each.fees for (_, of), each in self._entries.items() if of == key)
+        if fees + entry.fees > max_fees:
+            text = f"{entry.fees} lamports more of fees exceed the policy's {max_fees} an order"
+            raise SignerRefused(f"{text}; {fees} have been signed for")
         spent = self.spent(verdict.input_mint, now_ms, but=key)
         if spent + verdict.max_in > per_day:
             text = f"{verdict.max_in} more of {verdict.input_mint} exceeds the policy's {per_day} a day"
@@ -116,7 +124,8 @@ class SpendingBook:
         known = self._entries.get((entry.mint, entry.key))
         units = entry.units if known is None else max(known.units, entry.units)
         at_ms = entry.at_ms if known is None else max(known.at_ms, entry.at_ms)
-        self._entries[entry.mint, entry.key] = Entry(at_ms, entry.mint, units, entry.key)
+        fees = entry.fees if known is None else known.fees + entry.fees
+        self._entries[entry.mint, entry.key] = Entry(at_ms, entry.mint, units, entry.key, fees)
         if len(self._entries) > MAX_LINES:
             self._entries = {key: each for key, each in self._entries.items() if entry.at_ms - each.at_ms < _DAY_MS}
 
