@@ -103,7 +103,8 @@ def test_a_bid_swaps_what_the_first_would_have_and_the_first_then_fails_on_the_m
             await chain.send(newest.raw)
             await chain.send(first.raw)
             local.advance(local.finality_slots)
-            landed, failed = (await chain.transaction(each.signature) for each in (newest, first))
+            landed = await chain.transaction(newest.signature)
+            failed = await chain.transaction(first.signature)
             assert landed is not None
             assert failed is not None
             assert (landed.amount_in, landed.amount_out) == (plan.amount_in, plan.amount_out)
