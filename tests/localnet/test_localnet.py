@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from solders.compute_budget import set_compute_unit_price
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import MessageV0
@@ -82,6 +83,41 @@ def test_the_same_bytes_land_once() -> None:
         local.advance()
     assert len(local.ledger) == 1
     assert balance(local, "processed") == 10**6
+
+
+def test_while_a_chain_is_congested_it_takes_only_what_pays_enough() -> None:
+    faults = Faults(congestion=1.0, congestion_slots=20, congestion_price=1_000)
+    local = chain(faults=faults)
+    local.advance()
+    blockhash = local.blockhash("processed")[0]
+    for number, price in enumerate((0, 999, 1_000)):
+        parts = [] if price == 0 else [set_compute_unit_price(price)]
+        parts.append(transfer(TransferParams(from_pubkey=PAYER.pubkey(), to_pubkey=OTHER, lamports=10**6 + number)))
+        value = Hash.from_string(blockhash)
+        local.send(bytes(VersionedTransaction(MessageV0.try_compile(PAYER.pubkey(), parts, [], value), [PAYER])))
+    assert balance(local, "processed") == 10**6 + 2
+    local.advance(10)
+    local.dice.faults = Faults()
+    local.advance(20)
+    assert len(local.ledger) == 3
+    local = chain(faults=faults)
+    local.advance()
+    local.send(payment(local))
+    local.advance(2 * BLOCKHASH_LIFE)
+    assert not local.ledger
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_congestion_comes_and_goes_by_the_seed(seed: int) -> None:
+    def slots() -> list[int]:
+        local = chain(seed=seed, faults=Faults(congestion=0.1, congestion_slots=10, congestion_price=1))
+        for number in range(60):
+            local.send(payment(local, 10**6 + number))
+            local.advance()
+        return [landed.slot for landed in local.ledger.values()]
+
+    assert slots() == slots()
+    assert 2 < len(set(slots())) < 50
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x01" + bytes(100), bytes(1_233)])

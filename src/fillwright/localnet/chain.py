@@ -25,7 +25,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo, TransactionMetadata
 
 from fillwright.localnet.faults import Dice, Fault, Faults
-from fillwright.localnet.render import error_json, is_token_account, mint_decimals, token_balances
+from fillwright.localnet.render import error_json, is_token_account, mint_decimals, token_balances, unit_price
 
 BLOCKHASH_LIFE = 150
 MAX_TRANSACTION_BYTES = 1_232
@@ -91,6 +91,7 @@ class LocalChain:
         self._hash_slots: dict[str, int] = {}
         self._waiting: list[tuple[int, int, VersionedTransaction, bytes]] = []
         self._arrivals = 0
+        self._congested_to = start_slot - 1
         self._journal: dict[str, tuple[list[int], list[Account | None]]] = {}
         self._remember_hash()
         self._set_clock()
@@ -162,7 +163,7 @@ class LocalChain:
         signature = str(transaction.signatures[0])
         if signature in self.ledger or self.dice.happens(Fault.DROP) or len(self._waiting) >= MAX_WAITING:
             return signature
-        delay = self.dice.delay_slots()
+        delay = self._held_up(transaction, self.slot + self.dice.delay_slots()) - self.slot
         self._arrivals += 1
         if delay == 0:
             self._land(transaction, raw)
@@ -203,10 +204,16 @@ class LocalChain:
             self.slot += 1
             self._remember_hash()
             self._set_clock()
-            due = sorted(item for item in self._waiting if item[0] <= self.slot)
+            if self.slot > self._congested_to:
+                self._congested_to = self.slot - 1 + self.dice.congestion_slots()
+            due = sorted((item for item in self._waiting if item[0] <= self.slot), key=lambda item: item[:2])
             self._waiting = [item for item in self._waiting if item[0] > self.slot]
-            for _, _, transaction, raw in due:
-                self._land(transaction, raw)
+            for _, arrival, transaction, raw in due:
+                slot = self._held_up(transaction, self.slot)
+                if slot > self.slot:
+                    self._waiting.append((slot, arrival, transaction, raw))
+                else:
+                    self._land(transaction, raw)
             for listener in tuple(self.on_slot):
                 listener(self)
             self._tell(set(), None)
@@ -228,6 +235,12 @@ class LocalChain:
             writable += [addresses[index] for index in lookup.writable_indexes]
             readonly += [addresses[index] for index in lookup.readonly_indexes]
         return keys + writable + readonly
+
+    def _held_up(self, transaction: VersionedTransaction, slot: int) -> int:
+        """`slot`, or the first one after it whose block takes what the transaction pays, as far as is known now."""
+        if slot > self._congested_to or unit_price(transaction) >= self.dice.faults.congestion_price:
+            return slot
+        return self._congested_to + 1
 
     def _land(self, transaction: VersionedTransaction, raw: bytes) -> None:
         signature = str(transaction.signatures[0])

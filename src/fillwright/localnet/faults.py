@@ -20,12 +20,14 @@ class Fault(StrEnum):
     FALSE_NULL = "false_null"
     CUT_SOCKET = "cut_socket"
     COMPETITOR = "competitor"
+    CONGESTION = "congestion"
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Probabilities per call (`cut_socket`: per notification; `competitor`: per slot). A transaction is delayed by
-    up to `delay_slots`; statuses are told `status_lag_slots` late. `lost_reply`: the transaction is taken, but the
-    answer is an error."""
+    """Probabilities per call (`cut_socket`: per notification; `competitor`, `congestion`: per slot). A transaction is
+    delayed by up to `delay_slots`; statuses are told `status_lag_slots` late. `lost_reply`: the transaction is taken,
+    but the answer is an error. `congestion`: for up to `congestion_slots` slots no block takes a transaction that pays
+    less than `congestion_price` micro-lamports per compute unit; it waits, and lands late if it is still valid."""
 
     drop: float = 0.0
     delay_slots: int = 0
@@ -36,6 +38,9 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status_lag_slots: int = 0
     cut_socket: float = 0.0
     competitor: float = 0.0
+    congestion: float = 0.0
+    congestion_slots: int = 0
+    congestion_price: int = 0
 
 
 class Dice:
@@ -52,6 +57,13 @@ class Dice:
     def delay_slots(self) -> int:
         most = self.faults.delay_slots
         return self._streams[Fault.DELAY].randint(0, most) if most > 0 else 0
+
+    def congestion_slots(self) -> int:
+        """How long the congestion is that begins now; 0: none does."""
+        most = self.faults.congestion_slots
+        if most <= 0 or not self.happens(Fault.CONGESTION):
+            return 0
+        return self._streams[Fault.CONGESTION].randint(1, most)
 
     def stream(self, fault: Fault) -> random.Random:
         return self._streams[fault]

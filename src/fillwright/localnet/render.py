@@ -8,6 +8,7 @@ from typing import Any
 import pybase64
 from solders.account import Account
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 from solders.transaction_status import (
     InstructionErrorCustom,
     TransactionErrorDuplicateInstruction,
@@ -21,6 +22,8 @@ TOKEN_PROGRAMS = frozenset({TOKEN_PROGRAM, TOKEN_2022_PROGRAM})
 _TOKEN_ACCOUNT_BYTES = 165
 _MINT_BYTES = 82
 _MAX_U64 = 2**64 - 1
+_BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
+_SET_UNIT_PRICE = 3
 
 
 def error_json(error: Any) -> Any:
@@ -89,6 +92,16 @@ def mint_decimals(data: bytes) -> int | None:
     """A mint's decimals, or None for anything else."""
     is_mint = len(data) == _MINT_BYTES or (len(data) > _TOKEN_ACCOUNT_BYTES and data[165] == 1)
     return data[44] if is_mint else None
+
+
+def unit_price(transaction: VersionedTransaction) -> int:
+    """What a transaction pays per compute unit, in micro-lamports."""
+    message = transaction.message
+    for part in message.instructions:
+        data = bytes(part.data)
+        if len(data) == 9 and data[0] == _SET_UNIT_PRICE and message.account_keys[part.program_id_index] == _BUDGET:
+            return int.from_bytes(data[1:], "little")
+    return 0
 
 
 def _name(value: Any) -> str:
