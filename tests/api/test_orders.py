@@ -8,6 +8,7 @@ import pytest
 
 from api.world import OTHER_WALLET, WALLET, World, served, together
 from fillwright import wire
+from fillwright.domain.orders import Rebid
 
 BODY = {"input": "SOL", "output": "USDC", "amount": "1.5"}
 
@@ -55,6 +56,29 @@ def test_a_confirmed_order_reports_its_fill() -> None:
             routing = wire.event_data(page.events[1])
             assert sorted(candidate.dex for candidate in routing.candidates) == ["meteora", "raydium"]
             assert sorted(candidate.behind_bps == "0" for candidate in routing.candidates) == [False, True]
+
+    served(test)
+
+
+def test_an_order_that_bids_again_says_so() -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            order_id = (await client.post("/v1/orders", json=BODY)).json()["id"]
+            order = await world.store.get(order_id)
+            assert order is not None
+            routed, built, submitted, landed, confirmed = world.happy_path(order)
+            bids = [Rebid(1, 2, "second", 15_000), Rebid(1, 3, "third", 2**63)]
+            await world.step(order_id, routed, built, submitted, *bids)
+            now = wire.decode((await client.get(f"/v1/orders/{order_id}")).content, wire.OrderView)
+            assert (now.status, now.attempts, now.bids, now.signature) == ("submitted", 1, 2, "third")
+            await world.step(order_id, landed, confirmed)
+            now = wire.decode((await client.get(f"/v1/orders/{order_id}")).content, wire.OrderView)
+            assert (now.status, now.bids, now.signature) == ("confirmed", 2, f"signature-of-{order_id}")
+            page = wire.decode((await client.get(f"/v1/orders/{order_id}/events")).content, wire.EventPage)
+            said = [wire.event_data(event) for event in page.events if event.type == "rebid"]
+            assert said == [
+                wire.RebidData(1, 2, "second", "15000"), wire.RebidData(1, 3, "third", "9223372036854775808"),
+            ]  # fmt: skip
 
     served(test)
 

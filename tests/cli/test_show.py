@@ -6,6 +6,7 @@ import pytest
 
 from fillwright import wire
 from fillwright.cli import show
+from fillwright.domain.orders import OrderStatus
 
 SOL, USDC, RAY = (wire.TokenRef(symbol, symbol, 6) for symbol in ("SOL", "USDC", "RAY"))
 
@@ -48,6 +49,27 @@ def test_slippage_says_for_whom_it_was_good() -> None:
     assert show.slippage("12.5") == "12.50 bp worse than quoted"
     assert show.slippage("-12.5") == "12.50 bp better than quoted"
     assert show.slippage("0.0000") == "exactly as quoted"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "bids", "shown"), [(0, 0, "0"), (2, 0, "2"), (1, 1, "1 + 1 bid"), (2, 3, "2 + 3 bids")]
+)
+def test_further_bids_stand_beside_the_attempts(attempts: int, bids: int, shown: str) -> None:
+    class Order:
+        pass
+
+    order = Order()
+    order.attempts, order.bids = attempts, bids  # type: ignore[attr-defined]
+    assert show.tries(order) == shown  # type: ignore[arg-type]
+
+
+def test_a_further_bid_says_its_price() -> None:
+    data = {"attempt": 1, "bid": 2, "signature": "abcdefghijkl", "unit_price": "15000"}
+    event = wire.EventView(
+        mode="devnet", type="rebid", order_id="o", status=OrderStatus.SUBMITTED, number=5, sequence=5,
+        at="2026-01-01T00:00:00.000Z", slot=None, data=data,
+    )  # fmt: skip
+    assert show.event_detail(event) == "attempt 1, bid 2 at 15,000 micro-lamports a unit, signature abcdefgh…"
 
 
 def candidate(pool: str, amount_out: int, behind: str, refusal: str | None = None) -> wire.CandidateView:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.world import World, served
-from fillwright.domain.orders import OrderError, Retrying
+from fillwright.domain.orders import OrderError, OrderId, Rebid, Retrying
 from fillwright.domain.tokens import MAINNET_TOKENS
 
 COLUMNS = {
@@ -84,6 +84,23 @@ def test_a_confirmed_order_reads_as_the_api_shows_it() -> None:
         assert (row["user_wallet"], row["selected_dex"]) == ("alice-wallet", order["selectedDex"])
         history = _rows(path, "SELECT * FROM order_status_history_002 WHERE order_id = ? ORDER BY id", order_id)
         assert [row["status"] for row in history] == ["pending", "routing", "building", "submitted", "confirmed"]
+
+    served(test)
+
+
+def test_a_further_bid_is_no_step_of_the_history_and_its_signature_is_the_orders() -> None:
+    async def test(world: World) -> None:
+        order_id = await _place(world)
+        order = await world.store.get(OrderId(order_id))
+        assert order is not None
+        routed, built, submitted, *_ = world.happy_path(order)
+        await world.step(order_id, routed, built, submitted, Rebid(1, 2, "of the second bid", 15_000))
+        path = world.settings.store_path
+        history = _rows(path, "SELECT * FROM order_status_history_002 WHERE order_id = ? ORDER BY id", order_id)
+        assert [row["status"] for row in history] == ["pending", "routing", "building", "submitted"]
+        assert history[-1]["tx_hash"] == f"signature-of-{order_id}"
+        (row,) = _rows(path, "SELECT * FROM orders_002")
+        assert row["tx_hash"] == (await _api(world, order_id, "002"))["txHash"] == "of the second bid"
 
     served(test)
 

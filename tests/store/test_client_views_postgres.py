@@ -23,6 +23,7 @@ from fillwright.domain.orders import (
     Failed,
     NeedsReview,
     OrderError,
+    Rebid,
     Retrying,
     Routed,
     Submitted,
@@ -89,6 +90,7 @@ async def _send(store: Store, order: Any, lease: Lease, *, to_the_end: bool) -> 
     for what, more in (
         (built(attempt), {"attempt": attempt}),
         (Submitted(1, attempt.signature), {}),
+        (Rebid(1, 2, "of the second bid", 15_000), {}),
         (Confirmed(fill), {"fill": fill, "release": True}),
     ):
         if isinstance(what, Confirmed) and not to_the_end:

@@ -33,6 +33,8 @@ MAX_LANDING_ROUNDS = 3_600
 """Rounds of send and look before an attempt is given to a person; the window closes long before."""
 MAX_CONTRADICTIONS = 30
 """Rounds in which the chain contradicts itself about an attempt before a person must look."""
+SETTLING_PACE = 5
+"""How much slower an attempt is looked at that has swapped for good, and only waits for its other bids' fees."""
 NULLS_BEFORE_ROLLBACK = 3
 """Consecutive looks without it after which a provisional landing counts as rolled back."""
 
@@ -119,14 +121,16 @@ class Attempts:
         """Send the committed attempt until its outcome is proven. Raises what `HeldOrder.record` raises."""
         bids = self._bids(_committed(held))
         unseen = contradictions = 0
+        wait_s = self._rebroadcast_s
         for _ in range(MAX_LANDING_ROUNDS):
             attempt = _committed(held)
             if attempt.status is not AttemptStatus.LANDED:
                 await self._send(held, attempt)
-            await self._chain.wait_for_news(attempt.newest[0], self._rebroadcast_s)
+            await self._chain.wait_for_news(attempt.newest[0], wait_s)
             sight = await self._look(held, bids)
             if sight is None:
                 continue
+            wait_s = self._rebroadcast_s * (SETTLING_PACE if sight.settling else 1)
             outcome = sight.outcome
             if outcome is not None and outcome.doubtful and contradictions < MAX_CONTRADICTIONS:
                 contradictions += 1

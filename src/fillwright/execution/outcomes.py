@@ -42,10 +42,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 class Sight(msgspec.Struct, frozen=True):
     """One look at an attempt. `outcome`: None while it is not final. `landed`: which of its transactions stands in a
-    block as a success, and in which slot."""
+    block as a success, and in which slot; `settling`: for good, but other bids may still fail and pay."""
 
     outcome: Outcome | None = None
     landed: tuple[str, int] | None = None
+    settling: bool = False
 
 
 class Outcomes:
@@ -63,9 +64,9 @@ class Outcomes:
                 seen[signature] = status
         for signature, status in seen.items():
             if not status.revert:
-                landed = signature, status.slot
-                outcome = await self._standing(attempt, signature, seen) if _is_final(status) else None
-                return Sight(outcome, landed)
+                final = _is_final(status)
+                outcome = await self._standing(attempt, signature, seen) if final else None
+                return Sight(outcome, (signature, status.slot), final and outcome is None)
         return Sight(await self._failing(attempt, seen))
 
     async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:

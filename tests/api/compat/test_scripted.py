@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from api.world import World, served
-from fillwright.domain.orders import Built, Failed, OrderError, Retrying, RolledBack, Submitted
+from fillwright.domain.orders import Built, Failed, OrderError, Rebid, Retrying, RolledBack, Submitted
 
 BODY = {"userWallet": "alice-wallet", "inputToken": "SOL", "outputToken": "USDC", "inputAmount": 1.5}
 MAX_RETRIES = 1_000
@@ -56,7 +56,8 @@ def test_a_socket_shows_each_step_of_a_long_life_once() -> None:
             first = [Built(1, "first", 100, 1), Submitted(1, "first"), Retrying(1, SLIPPED, world.clock.now_ms())]
             await world.step(order_id, Retrying(0, SLIPPED, world.clock.now_ms()), routed, *first)
             _, _, submitted, landed, confirmed = world.happy_path(order)
-            second = [Built(2, "second", 100, 1), submitted, landed, RolledBack(2, "second"), landed, confirmed]
+            rebid = Rebid(2, 2, "of the second bid", 15_000)
+            second = [Built(2, "second", 100, 1), submitted, rebid, landed, RolledBack(2, "second"), landed, confirmed]
             await world.step(order_id, routed, *second)
             tries = ["routing", "building", "submitted"]
             seen = [await _next(watch) for _ in range(8)]
