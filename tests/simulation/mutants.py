@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fillwright.domain.errors import AlreadyProcessed, BlockhashNotFound, ChainError
+from fillwright.domain.errors import AlreadyProcessed, BlockhashNotFound, ChainError, StoreError, Unavailable
 from fillwright.domain.orders import Attempt, AttemptStatus, OrderError, Rebid, Submitted
 from fillwright.domain.transactions import Commitment, SignatureStatus
 from fillwright.execution.attempt import Attempts
@@ -56,7 +56,7 @@ class SignAgainOnBlockhashNotFound(Believing):
 
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:
         try:
-            await self._chain.send(attempt.newest[1])
+            await self._chain.send(attempt.newest_raw)
         except AlreadyProcessed:
             pass
         except BlockhashNotFound:
@@ -220,6 +220,20 @@ class SendsBidBeforeCommit(Attempts):
         await held.record(Rebid(attempt.number, bid.number, bid.signature, bid.unit_price), bid=bid)
 
 
+class SendsBidOfUnknownCommit(Attempts):
+    """Goes on with a bid although the store has not answered that it was committed."""
+
+    async def _bid_again(self, held: HeldOrder, bids: Bids) -> None:  # type: ignore[override]
+        attempt = held.attempt
+        bid = await bids.next(held.order, attempt) if attempt is not None else None
+        if bid is None or attempt is None:
+            return
+        try:
+            await held.record(Rebid(attempt.number, bid.number, bid.signature, bid.unit_price), bid=bid)
+        except (StoreError, Unavailable):
+            held.attempt = msgspec.structs.replace(attempt, bids=(*attempt.bids, bid))
+
+
 class _OneFailed(Outcomes):
     """Calls an attempt dead once one of its bids has failed for good, though another can still land."""
 
@@ -241,7 +255,7 @@ class _NewestOnly(Outcomes):
     """Looks at the newest bid, as if no older one could land any more."""
 
     async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
-        signature, raw = attempt.newest
+        signature, raw = attempt.newest_signature, attempt.newest_raw
         return await super().look(msgspec.structs.replace(attempt, signature=signature, raw=raw, bids=()), seen)
 
 
@@ -255,7 +269,8 @@ class _WinnerOnly(Outcomes):
     """Takes an attempt for over once one bid has swapped, though others can still fail, and pay for it."""
 
     async def _standing(self, attempt: Attempt, landed: str, seen: Mapping[str, SignatureStatus]) -> Outcome | None:
-        return await super()._standing(msgspec.structs.replace(attempt, signature=landed, bids=()), landed, seen)
+        only = msgspec.structs.replace(attempt, signature=landed, bids=())
+        return (await super().look(only, dict(seen))).outcome
 
 
 class BooksTheWinnerOnly(Attempts):
@@ -264,14 +279,17 @@ class BooksTheWinnerOnly(Attempts):
         self._outcomes = _WinnerOnly(given["chain"], given["witness"])
 
 
+class _Blind(Outcomes):
+    async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
+        return await super().look(attempt, {})
+
+
 class BidsOnAfterSeen(Attempts):
     """Bids more although a transaction of the attempt stands in a block."""
 
-    async def _look(self, held: HeldOrder, bids: Bids | None) -> Sight | None:
-        sight = await super()._look(held, None)
-        if bids is not None and sight is not None and sight.outcome is None:
-            await self._bid_again(held, bids)
-        return sight
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = _Blind(given["chain"], given["witness"])
 
 
 class ForgetsBids(Journey):
@@ -335,6 +353,7 @@ MUTANTS = (
     Mutant("forgets_lost_claims", worker=ForgetsLostClaims),
     Mutant("bids_without_marker", attempts=BidsWithoutMarker, guards_bids=False),
     Mutant("sends_bid_before_commit", attempts=SendsBidBeforeCommit),
+    Mutant("sends_bid_of_unknown_commit", attempts=SendsBidOfUnknownCommit),
     Mutant("ends_with_one_failed_bid", attempts=EndsWithOneFailedBid),
     Mutant("looks_at_newest_bid_only", attempts=LooksAtNewestBidOnly),
     Mutant("books_the_winner_only", attempts=BooksTheWinnerOnly),

@@ -147,12 +147,17 @@ class Attempt(msgspec.Struct, frozen=True):
     @property
     def signatures(self) -> tuple[str, ...]:
         """Of all its transactions, the oldest first."""
-        return (self.signature, *(bid.signature for bid in self.bids)) if self.bids else (self.signature,)
+        return (self.signature, *(bid.signature for bid in self.bids))
 
     @property
-    def newest(self) -> tuple[str, bytes]:
-        """Signature and bytes of its newest transaction: the one that is sent."""
-        return (self.bids[-1].signature, self.bids[-1].raw) if self.bids else (self.signature, self.raw)
+    def newest_signature(self) -> str:
+        """Of its newest transaction: the one that is sent."""
+        return self.bids[-1].signature if self.bids else self.signature
+
+    @property
+    def newest_raw(self) -> bytes:
+        """The bytes of its newest transaction."""
+        return self.bids[-1].raw if self.bids else self.raw
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):

@@ -119,24 +119,24 @@ class Attempts:
 
     async def land(self, held: HeldOrder) -> Outcome:
         """Send the committed attempt until its outcome is proven. Raises what `HeldOrder.record` raises."""
-        bids = self._bids(_committed(held))
-        unseen = contradictions = 0
+        bids = None if self._bidding is None else self._bids(_committed(held))
         wait_s = self._rebroadcast_s
+        unseen = contradictions = 0
         for _ in range(MAX_LANDING_ROUNDS):
             attempt = _committed(held)
             if attempt.status is not AttemptStatus.LANDED:
                 await self._send(held, attempt)
-            await self._chain.wait_for_news(attempt.newest[0], wait_s)
+            await self._chain.wait_for_news(attempt.newest_signature, wait_s)
             sight = await self._look(held, bids)
             if sight is None:
                 continue
-            wait_s = self._rebroadcast_s * (SETTLING_PACE if sight.settling else 1)
             outcome = sight.outcome
-            if outcome is not None and outcome.doubtful and contradictions < MAX_CONTRADICTIONS:
+            if outcome is not None and (not outcome.doubtful or contradictions >= MAX_CONTRADICTIONS):
+                return outcome
+            if outcome is not None:
                 contradictions += 1
                 continue
-            if outcome is not None:
-                return outcome
+            wait_s = self._rebroadcast_s * (SETTLING_PACE if sight.settling else 1)
             unseen = 0 if sight.landed is not None else unseen + 1
             if sight.landed is not None:
                 await self._note_landing(held, *sight.landed)
@@ -162,13 +162,13 @@ class Attempts:
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:
         """Send the newest committed bytes once. An error says nothing about whether they arrived."""
         try:
-            await self._chain.send(attempt.newest[1])
+            await self._chain.send(attempt.newest_raw)
         except AlreadyProcessed:
             pass
         except ChainError as error:
             observe.send_failed(attempt.order_id, error.code)
             return
-        if _committed(held).status is AttemptStatus.BUILT:
+        if attempt.status is AttemptStatus.BUILT:
             submitted = Submitted(attempt.number, attempt.signature)
             await held.record(submitted, attempt=held.attempt_as(AttemptStatus.SENT))
             observe.attempt_sent(attempt.order_id, attempt.number)

@@ -94,7 +94,7 @@ class Bids:
         offer = None
         if order.route is not None:
             plan = plan_of(order, order.route, attempt.number, attempt.marker_seed)
-            offer = await self._bidder.outbid(attempt.newest[1], plan)
+            offer = await self._bidder.outbid(attempt.newest_raw, plan)
         if offer is None:
             self._over = True
             return None

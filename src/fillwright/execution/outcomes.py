@@ -58,6 +58,24 @@ class Outcomes:
 
     async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
         """Raises ChainError; `seen` has then, too, what the chain has told of the attempt's signatures."""
+        if attempt.bids:
+            return await self._look_at_all(attempt, seen)
+        signature = attempt.signature
+        status = await self._chain.status(signature, search_history=True)
+        if status is None:
+            return Sight(await self.prove_absent(attempt, (signature,)))
+        seen[signature] = status
+        if status.revert:
+            return Sight(await self._failing(attempt, seen))
+        if status.commitment is not Commitment.FINALIZED:
+            return Sight(None, (signature, status.slot))
+        transaction = await self._chain.transaction(signature)
+        if transaction is None or transaction.revert:
+            return Sight(None if transaction is None else _reverted({signature: transaction}), (signature, status.slot))
+        return Sight(Outcome(Ending.SWAPPED, transaction))
+
+    async def _look_at_all(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
+        """`look` at an attempt with further bids."""
         for signature in attempt.signatures:
             status = await self._chain.status(signature, search_history=True)
             if status is not None:
@@ -103,8 +121,6 @@ class Outcomes:
             failed = {**seen, landed: msgspec.structs.replace(seen[landed], revert=transaction.revert)}
             return await self._failing(attempt, failed)
         others = [signature for signature in attempt.signatures if signature != landed]
-        if not others:
-            return Outcome(Ending.SWAPPED, transaction)
         failed_too = await self._read([signature for signature in others if signature in seen], seen)
         missing = [signature for signature in others if signature not in seen]
         closed = await self._closed(attempt, missing) if missing else ({}, 0)
