@@ -92,7 +92,13 @@ def violations(world: LiveWorld, books: audit.Books, before: Counter[str]) -> li
     world.settle()
     found, expected = [], Counter(before)
     swapped: Counter[str] = Counter()
-    owner = {attempt.signature: order_id for order_id, held in books.attempts.items() for attempt in held}
+    owner = {
+        signature: order_id
+        for order_id, held in books.attempts.items()
+        for attempt in held
+        for signature in attempt.signatures
+    }
+    fees: Counter[str] = Counter()
     for signature, answer in world.ledger().items():
         assert answer.meta is not None
         if not parse(answer.transaction[0], ()).swaps():
@@ -105,6 +111,7 @@ def violations(world: LiveWorld, books: audit.Books, before: Counter[str]) -> li
             found.append(f"I6 {signature[:8]} was never committed")
             continue
         expected[WRAPPED_SOL] -= landed.fee_lamports + landed.rent_lamports
+        fees[order_id] += landed.fee_lamports
         if landed.revert:
             continue
         swapped[order_id] += 1
@@ -121,6 +128,8 @@ def violations(world: LiveWorld, books: audit.Books, before: Counter[str]) -> li
             found.append(f"I3 {order_id} is {order.status} and landed {swapped[order_id]} times")
         if order.status not in TERMINAL:
             found.append(f"I2 {order_id} does not end")
+        if sum(attempt.fee_lamports for attempt in books.attempts[order_id]) > fees[order_id]:
+            found.append(f"I5 {order_id} has booked more fees than it paid")
         numbers = [event.number for event in books.events[order_id]]
         if numbers != list(range(1, len(numbers) + 1)):
             found.append(f"I4 {order_id} has gaps in its log")
@@ -172,6 +181,7 @@ async def _kill_again_and_again(world: LiveWorld) -> None:
     ended = Counter(str(order.status) for order in books.orders.values())
     assert ended["confirmed"] >= ORDERS // 2, ended
     assert not ended["needs_review"]
+    assert sum(order.bids for order in books.orders.values()) > 0
 
 
 @pytest.mark.timeout(300 + 4 * ORDERS)
@@ -228,6 +238,7 @@ async def _kill_workers(world: LiveWorld, api: EngineProcess, workers: list[Engi
     ended = Counter(str(order.status) for order in books.orders.values())
     assert ended["confirmed"] >= ORDERS // 2, ended
     assert not ended["needs_review"]
+    assert sum(order.bids for order in books.orders.values()) > 0
 
 
 def shows_key(world: LiveWorld, content: bytes) -> bool:
