@@ -8,7 +8,7 @@ import pytest
 
 from api.world import OTHER_WALLET, WALLET, World, served, together
 from fillwright import wire
-from fillwright.domain.orders import Rebid
+from fillwright.domain.orders import Confirmed, Rebid
 
 BODY = {"input": "SOL", "output": "USDC", "amount": "1.5"}
 
@@ -71,10 +71,13 @@ def test_an_order_that_bids_again_says_so() -> None:
             await world.step(order_id, routed, built, submitted, *bids)
             now = wire.decode((await client.get(f"/v1/orders/{order_id}")).content, wire.OrderView)
             assert (now.status, now.attempts, now.bids, now.signature) == ("submitted", 1, 2, "third")
-            await world.step(order_id, landed, confirmed)
+            assert isinstance(confirmed, Confirmed)
+            await world.step(order_id, landed, Confirmed(confirmed.fill, 12_345))
             now = wire.decode((await client.get(f"/v1/orders/{order_id}")).content, wire.OrderView)
             assert (now.status, now.bids, now.signature) == ("confirmed", 2, f"signature-of-{order_id}")
+            assert (now.failed_fee_lamports, now.fill and now.fill.fee_lamports) == ("12345", "5000")
             page = wire.decode((await client.get(f"/v1/orders/{order_id}/events")).content, wire.EventPage)
+            assert wire.event_data(page.events[-1]).fee_lamports == "12345"
             said = [wire.event_data(event) for event in page.events if event.type == "rebid"]
             assert said == [
                 wire.RebidData(1, 2, "second", "15000"), wire.RebidData(1, 3, "third", "9223372036854775808"),

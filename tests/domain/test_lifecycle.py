@@ -44,9 +44,9 @@ BODIES: tuple[EventBody, ...] = (
     Rebid(1, 2, "of the second bid", 15_000),
     Landed(1, ATTEMPT.signature, 7),
     RolledBack(1, ATTEMPT.signature),
-    Retrying(1, ERROR, NOW_MS + 5),
-    Confirmed(fill_of(ATTEMPT)),
-    Failed(ERROR, 1),
+    Retrying(1, ERROR, NOW_MS + 5, 7_000),
+    Confirmed(fill_of(ATTEMPT), 8_000),
+    Failed(ERROR, 1, 9_000),
     Cancelled("requested"),
     Expired(ERROR),
     NeedsReview(ERROR, 1),
@@ -154,3 +154,13 @@ def test_an_attempt_whose_end_is_proven_never_opens_again() -> None:
 def test_the_documented_diagram_is_generated_from_the_tables() -> None:
     documented = Path(__file__).parents[2] / "docs" / "lifecycle.md"
     assert documented.read_text() == lifecycle.diagram()
+
+
+def test_fees_of_failed_transactions_add_up_over_attempts_and_bids() -> None:
+    attempt = [ROUTED, built(ATTEMPT), Submitted(1, ATTEMPT.signature)]
+    rebid = Rebid(1, 2, "of the second bid", 15_000)
+    begun = [*attempt, rebid, Retrying(1, ERROR, NOW_MS, 7_000), *attempt, rebid]
+    for end, fees in ((Confirmed(fill_of(ATTEMPT), 8_000), 15_000), (Failed(ERROR, 2, 9_000), 16_000)):
+        order, log = walked([*begun, end], hold=False)
+        assert (order.failed_fee_lamports, order.bids) == (fees, 2)
+        assert lifecycle.replay(log) == order

@@ -275,9 +275,12 @@ class World:
         is, those bids included that failed beside the one that swapped."""
         found = []
         exact = self.faults.liar == 0 and self.faults.false_null == 0
-        for order_id in self.store.orders:
+        for order_id, order in self.store.orders.items():
             booked = sum(a.fee_lamports for (of, _), a in self.store.all_attempts.items() if of == order_id)
             paid = self.chain.fees[order_id]
+            told = order.failed_fee_lamports + (order.fill.fee_lamports if order.fill is not None else 0)
+            if told != booked:
+                found.append(f"I5 {order_id} tells of {told} lamports of fees, and has booked {booked}")
             if booked > paid or (exact and booked != paid):
                 found.append(f"I5 {order_id} has booked {booked} of {paid} lamports of fees")
         return found

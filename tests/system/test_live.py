@@ -239,7 +239,9 @@ async def check(engine: LiveEngine, orders: list[Order], sol: int, tokens: dict[
         fills = await engine.store.fills(order.id)
         assert len(fills) == len(swaps)
         attempts[order.id] = await engine.store.attempts(order.id)
-        booked_fees += sum(attempt.fee_lamports for attempt in attempts[order.id])
+        fees = sum(attempt.fee_lamports for attempt in attempts[order.id])
+        assert fees == order.failed_fee_lamports + sum(fill.fee_lamports for fill in fills), "I5"
+        booked_fees += fees
         for fill in fills:
             booked_fees -= fill.fee_lamports
             assert fill.signature == swaps[0].signature

@@ -149,10 +149,13 @@ def _data(body: EventBody, sides: views.Sides, tokens: TokenList) -> wire.EventD
         case Rebid():
             return wire.RebidData(body.attempt, body.bid, body.signature, str(body.unit_price))
         case Retrying():
-            return wire.RetryingData(body.attempt, views.error_view(body.error), views.rfc3339(body.retry_at_ms))
+            at = views.rfc3339(body.retry_at_ms)
+            return wire.RetryingData(body.attempt, views.error_view(body.error), at, str(body.fee_lamports))
         case Confirmed():
-            return wire.ConfirmedData(views.fill_view(body.fill, sides))
-        case Failed() | NeedsReview():
+            return wire.ConfirmedData(views.fill_view(body.fill, sides), str(body.fee_lamports))
+        case Failed():
+            return wire.FailureData(body.attempt, views.error_view(body.error), str(body.fee_lamports))
+        case NeedsReview():
             return wire.FailureData(body.attempt, views.error_view(body.error))
         case Expired():
             return wire.FailureData(0, views.error_view(body.error))

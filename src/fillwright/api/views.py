@@ -88,6 +88,7 @@ def order_view(order: Order, mode: str, tokens: TokenList) -> wire.OrderView:
         attempts=order.attempt,
         bids=order.bids,
         retries=order.retries,
+        failed_fee_lamports=str(order.failed_fee_lamports),
         signature=order.signature,
         created_at=rfc3339(order.created_ms),
         updated_at=rfc3339(order.updated_ms),

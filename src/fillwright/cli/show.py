@@ -263,7 +263,7 @@ def event_detail(event: wire.EventView) -> str:
 def order_view(order: wire.OrderView) -> RenderableType:
     """One order in full, with every digit."""
     paid, received = name(order.input), name(order.output)
-    route, fill = order.route, order.fill
+    route, fill, failed = order.route, order.fill, order.failed_fee_lamports != "0"
     rows: list[tuple[str, RenderableType | None]] = [
         ("order", order.id),
         ("client order id", order.client_order_id),
@@ -279,6 +279,7 @@ def order_view(order: wire.OrderView) -> RenderableType:
         ("executed price", order.executed_price),
         ("slippage", slippage(order.realised_slippage_bps) if fill else None),
         ("network cost", f"{fill.fee} SOL fee, {fill.rent} SOL rent" if fill else None),
+        ("failed transactions", f"{order.failed_fee_lamports} lamports in fees" if failed else None),
         ("attempts", tries(order)),
         ("signature", order.signature),
         ("mode", order.mode),

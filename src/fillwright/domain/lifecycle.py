@@ -166,12 +166,19 @@ def _fold(order: Order, event: OrderEvent) -> Order:
             return replace(
                 order, **base, ready_at_ms=body.retry_at_ms, retries=order.retries + 1, error=body.error,
                 started_ms=order.started_ms or event.at_ms,
+                failed_fee_lamports=order.failed_fee_lamports + body.fee_lamports,
             )  # fmt: skip
         case Triggered():
             return replace(order, **base, ready_at_ms=event.at_ms)
         case Confirmed():
-            return replace(order, **base, fill=body.fill, signature=body.fill.signature, error=None)
-        case Failed() | Expired() | NeedsReview():
+            fees = order.failed_fee_lamports + body.fee_lamports
+            return replace(
+                order, **base, fill=body.fill, signature=body.fill.signature, error=None, failed_fee_lamports=fees
+            )
+        case Failed():
+            fees = order.failed_fee_lamports + body.fee_lamports
+            return replace(order, **base, error=body.error, failed_fee_lamports=fees)
+        case Expired() | NeedsReview():
             return replace(order, **base, error=body.error)
         case _:
             return replace(order, **base)

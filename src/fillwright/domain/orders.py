@@ -226,21 +226,29 @@ class RolledBack(msgspec.Struct, frozen=True, tag="rolled_back"):
     signature: str
 
 
-class Retrying(msgspec.Struct, frozen=True, tag="retrying"):
-    """The attempt (0: before one was built) ended without a swap; another follows at `retry_at_ms`."""
+class Retrying(msgspec.Struct, frozen=True, tag="retrying", omit_defaults=True):
+    """The attempt (0: before one was built) ended without a swap; another follows at `retry_at_ms`. `fee_lamports`:
+    paid by its transactions for failing on chain."""
 
     attempt: int
     error: OrderError
     retry_at_ms: int
+    fee_lamports: int = 0
 
 
-class Confirmed(msgspec.Struct, frozen=True, tag="confirmed"):
+class Confirmed(msgspec.Struct, frozen=True, tag="confirmed", omit_defaults=True):
+    """`fee_lamports`: paid by other bids of the same attempt for failing on chain, beside what the fill has cost."""
+
     fill: Fill
+    fee_lamports: int = 0
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
+class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
+    """`fee_lamports`: paid by the attempt's transactions for failing on chain."""
+
     error: OrderError
     attempt: int = 0
+    fee_lamports: int = 0
 
 
 class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
@@ -301,7 +309,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     `ready_at_ms`: when a worker should take it; None while it waits or after it has ended.
     `attempt`: number of the newest attempt, 0 before the first; `bids`: further transactions that the attempts have
     bid with. `signature`: of the newest transaction, or of the one that landed. `started_ms`: when execution first
-    began.
+    began. `failed_fee_lamports`: paid by all its transactions that failed on chain.
     """
 
     id: OrderId
@@ -320,3 +328,4 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     fill: Fill | None = None
     error: OrderError | None = None
     bids: int = 0
+    failed_fee_lamports: int = 0

@@ -88,7 +88,8 @@ def _shortfall(order: Order, decision: Decision, snapshot: Snapshot, mid: Fracti
             filled_in=fill.amount_in,
             filled_out=fill.amount_out,
             fees=fees,
-            network=Fraction(decision.lamport_price) * (fill.fee_lamports + fill.rent_lamports),
+            network=Fraction(decision.lamport_price)
+            * (fill.fee_lamports + fill.rent_lamports + order.failed_fee_lamports),
             dust=dust,
         )
     )

@@ -153,7 +153,7 @@ class Journey:
         )
         fee_lamports = transaction.fee_lamports + fees_beside
         landed = held.attempt_as(AttemptStatus.LANDED, slot=transaction.slot, fee_lamports=fee_lamports)
-        await held.record(Confirmed(fill), attempt=landed, fill=fill, release=True)
+        await held.record(Confirmed(fill, fees_beside), attempt=landed, fill=fill, release=True)
         observe.attempt_ended(held.order.id, fill.attempt, AttemptStatus.LANDED)
         observe.order_ended(held.order.id, held.order.status, (now_ms - held.order.created_ms) / 1000)
 
@@ -161,14 +161,14 @@ class Journey:
         """Schedule the next try, or fail the order: its transactions, if any, are known not to land."""
         now_ms = self._clock.now_ms()
         step = next_step(held.order, error, now_ms, self._policy)
-        number = closed.number if closed is not None else 0
+        number, fees = (closed.number, closed.fee_lamports) if closed is not None else (0, 0)
         if closed is not None:
             observe.attempt_ended(held.order.id, closed.number, closed.status, error.code)
         if isinstance(step, GiveUp):
-            await held.record(Failed(step.error, number), attempt=closed, release=True)
+            await held.record(Failed(step.error, number, fees), attempt=closed, release=True)
             observe.order_ended(held.order.id, held.order.status, (now_ms - held.order.created_ms) / 1000)
             return
-        await held.record(Retrying(number, error, step.at_ms), attempt=closed, release=True)
+        await held.record(Retrying(number, error, step.at_ms, fees), attempt=closed, release=True)
         observe.order_retrying(held.order.id, error.code, step.at_ms - now_ms)
 
     async def _end(self, held: HeldOrder, body: NeedsReview) -> None:

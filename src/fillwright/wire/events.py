@@ -80,20 +80,28 @@ class RebidData(Struct, frozen=True):
 
 
 class RetryingData(Struct, frozen=True):
+    """`fee_lamports`: paid by the attempt's transactions for failing on chain."""
+
     attempt: int
     error: ErrorView
     retry_at: str
+    fee_lamports: str = "0"
 
 
 class ConfirmedData(Struct, frozen=True):
+    """`fee_lamports`: paid by other bids of the same attempt for failing on chain, beside the fill's own fee."""
+
     fill: FillView
+    fee_lamports: str = "0"
 
 
 class FailureData(Struct, frozen=True):
-    """Of `failed`, `expired` and `needs_review`. `attempt` 0: before one was built."""
+    """Of `failed`, `expired` and `needs_review`. `attempt` 0: before one was built. `fee_lamports`: as of
+    `retrying`."""
 
     attempt: int
     error: ErrorView
+    fee_lamports: str = "0"
 
 
 EventData = (

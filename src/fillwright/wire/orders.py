@@ -197,7 +197,8 @@ class OrderView(OrderTerms, frozen=True, kw_only=True):
     `arrival_price`: mid at acceptance. `executed_price`: the fill's. `realised_slippage_bps`: fill against
     quote. `attempts`: transactions signed so far, and `bids`: further ones that do the same as the newest of those, for
     a higher price; `signature`: of the newest, or of the one that landed. `error` of an order that is still open is its
-    last failed attempt's.
+    last failed attempt's. `failed_fee_lamports`: network fees of its transactions that failed on chain, beside the
+    fill's.
     """
 
     mode: str
@@ -213,6 +214,7 @@ class OrderView(OrderTerms, frozen=True, kw_only=True):
     attempts: int
     bids: int = 0
     retries: int
+    failed_fee_lamports: str = "0"
     signature: str | None
     created_at: str
     updated_at: str
