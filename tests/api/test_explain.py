@@ -8,7 +8,7 @@ import pytest
 
 from api.world import World, served
 from fillwright import wire
-from fillwright.domain.orders import OrderId
+from fillwright.domain.orders import Confirmed, OrderId
 
 BODY = {"input": "SOL", "output": "USDC", "amount": "400"}
 
@@ -183,6 +183,28 @@ def test_the_shortfall_sums_to_what_the_fill_is_behind_the_arrival_price() -> No
             assert Decimal(short.total) - Decimal(short.network) == pytest.approx(behind, rel=Decimal("1e-20"))
             assert Decimal(short.timing) > 0
             assert short.dust == "0"
+
+    served(test)
+
+
+def test_what_failed_transactions_have_paid_is_part_of_the_network_costs() -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            costs = []
+            for times in (0, 1):
+                placed = (await client.post("/v1/orders", json=BODY)).json()
+                order = await world.store.get(OrderId(placed["id"]))
+                assert order is not None
+                *steps, confirmed = world.happy_path(order)
+                assert isinstance(confirmed, Confirmed)
+                fees = times * (confirmed.fill.fee_lamports + confirmed.fill.rent_lamports)
+                await world.step(placed["id"], *steps, Confirmed(confirmed.fill, fees))
+                found = await client.get(f"/v1/orders/{placed['id']}/explain")
+                short = wire.decode(found.content, wire.ExplainView).shortfall
+                assert short is not None
+                costs.append(Decimal(short.network))
+            assert costs[0] > 0
+            assert costs[1] == pytest.approx(2 * costs[0], rel=Decimal("1e-20"))
 
     served(test)
 

@@ -12,7 +12,7 @@ from tests.chain.signer.orders import TIP_ACCOUNT, order, parts
 from tests.chain.world import LocalWorld, engine, sign
 
 from fillwright.chain.bids import Priced
-from fillwright.chain.fees import FeePolicy, check_fees, priority_fee_lamports, raised_price
+from fillwright.chain.fees import FeePolicy, check_fees, priority_fee_lamports, raised_price, unit_price
 from fillwright.chain.landed import parse
 from fillwright.chain.solana import Tip
 from fillwright.chain.transaction import Payment, compile_message
@@ -33,6 +33,17 @@ def test_a_bid_is_above_the_one_before_it_and_below_the_caps_or_there_is_none() 
     assert raised_price([], 100_000, 100_000, policy) == 100_000
     assert raised_price([], 19_999, 500_000, policy) == 20_000
     assert priority_fee_lamports(20_000, 500_000) == 10_000
+
+
+def test_an_attempt_that_follows_bids_begins_above_the_last_of_them() -> None:
+    policy = FeePolicy(max_price=100_000, bump_bps=5_000, min_bump=1_000)
+    for recent in ([], [100], [10_000]):
+        last = unit_price(recent, 1, 100_000, policy)
+        for bids in range(1, 4):
+            last = raised_price(recent, last, 100_000, policy)
+            assert unit_price(recent, 2, 100_000, policy, bids) > last
+            assert unit_price(recent, 1, 100_000, policy, bids) == last
+    assert unit_price([10_000], 5, 100_000, policy, 1_000) == 100_000
 
 
 @pytest.mark.parametrize(

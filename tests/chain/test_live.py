@@ -85,6 +85,17 @@ def test_a_market_is_looked_at_by_pools_and_pairs() -> None:
         market_at("http://127.0.0.1:8899", [], [])
 
 
+def test_fees_that_can_not_be_followed_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "live.toml"
+    given = 'pools = ["x"]\n[[endpoints]]\nname = "a"\nurl = "http://127.0.0.1:1"\n[fees]\n'
+    path.write_text(given + "bump_after_blocks = 40\nmax_bids = 2\nmin_bump = 5\n")
+    fees = read_live(path).fees
+    assert (fees.bump_after_blocks, fees.max_bids, fees.min_bump) == (40, 2, 5)
+    path.write_text(given + "max_bids = 99\n")
+    with pytest.raises(ConfigError, match="max_bids"):
+        read_live(path)
+
+
 def test_a_signer_and_the_right_cluster_are_demanded(tmp_path: Path) -> None:
     async def run() -> None:
         world = LocalWorld("raydium_cpmm/FRESH_SOL-SPL")

@@ -262,6 +262,23 @@ def test_no_bid_is_made_after_a_restart_either_once_one_was_seen() -> None:
     run(test)
 
 
+def test_no_bid_is_made_once_one_was_seen_though_writing_that_down_has_failed() -> None:
+    async def test() -> None:
+        case = Case()
+        held = await case.submitted()
+        attempts = case.attempts()
+        case.chain.at[FIRST + 5] = lambda: (case.chain.land("bid-1"), setattr(case.truth, "fault", _lost))
+        with pytest.raises(StoreError):
+            await attempts.land(held)
+        del case.truth.fault  # type: ignore[method-assign]
+        case.chain.known.clear()
+        assert case.attempt.slot is None
+        assert (await attempts.land(case.held(case.order))).ending is Ending.ABSENT
+        assert set(case.chain.sent) == {"bid-1"}
+
+    run(test)
+
+
 @pytest.mark.parametrize("error", [SimulationFailed("no", reason="slippage_exceeded"), SignerRefused("too dear")])
 def test_a_bid_that_would_fail_or_is_refused_is_not_made_and_what_there_is_goes_on(error: ChainError) -> None:
     async def test() -> None:

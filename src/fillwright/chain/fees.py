@@ -33,23 +33,27 @@ class FeePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_bump: int = 10_000
 
 
-def unit_price(recent: Sequence[int], attempt: int, unit_limit: int, policy: FeePolicy) -> int:
-    """The price to bid in attempt number `attempt` (from 1), rounded down, never above either cap."""
+def unit_price(recent: Sequence[int], attempt: int, unit_limit: int, policy: FeePolicy, bids: int = 0) -> int:
+    """The price to bid in attempt number `attempt` (from 1), rounded down, raised once more for each of the `bids`
+    that followed the attempts before it, never above either cap."""
     paid = sorted(recent)
     base = paid[min(len(paid) - 1, len(paid) * policy.percentile // 100)] if paid else 0
     price = max(base, policy.min_price)
     if attempt > 1:
         price = max(price, 1) * (_BASE_BPS + policy.bump_bps * (attempt - 1)) // _BASE_BPS
-    most = policy.max_lamports * MICRO // max(unit_limit, 1)
-    return max(0, min(price, policy.max_price, most))
+    most = _most(unit_limit, policy)
+    for _ in range(bids):
+        if price >= most:
+            break
+        price = _raised(price, policy)
+    return max(0, min(price, most))
 
 
 def raised_price(recent: Sequence[int], last: int, unit_limit: int, policy: FeePolicy) -> int:
     """The price of a bid that follows one at `last`: more than that, rounded up, and at least what is paid lately;
     never above either cap, so where it is not above `last` there is no such bid."""
-    bumped = -(-last * (_BASE_BPS + policy.bump_bps) // _BASE_BPS)
-    wanted = max(unit_price(recent, 1, unit_limit, policy), bumped, last + policy.min_bump)
-    return max(0, min(wanted, policy.max_price, policy.max_lamports * MICRO // max(unit_limit, 1)))
+    wanted = max(unit_price(recent, 1, unit_limit, policy), _raised(last, policy))
+    return max(0, min(wanted, _most(unit_limit, policy)))
 
 
 def check_fees(policy: FeePolicy) -> str:
@@ -65,3 +69,12 @@ def check_fees(policy: FeePolicy) -> str:
 def priority_fee_lamports(price: int, unit_limit: int) -> int:
     """What the network charges for this bid: rounded up."""
     return -(-price * unit_limit // MICRO)
+
+
+def _raised(price: int, policy: FeePolicy) -> int:
+    """One bid more, rounded up."""
+    return max(-(-price * (_BASE_BPS + policy.bump_bps) // _BASE_BPS), price + policy.min_bump)
+
+
+def _most(unit_limit: int, policy: FeePolicy) -> int:
+    return min(policy.max_price, policy.max_lamports * MICRO // max(unit_limit, 1))

@@ -289,9 +289,8 @@ class SolanaChain:
         self._told_slot = max(self._told_slot, info.absolute_slot)
 
     async def _payment(self, plan: SwapPlan, unit_limit: int) -> Payment:
-        price = unit_price(
-            await self._fee_samples.of([str(leg.pool) for leg in plan.legs]), plan.attempt, unit_limit, self._fees
-        )
+        recent = await self._fee_samples.of([str(leg.pool) for leg in plan.legs])
+        price = unit_price(recent, plan.attempt, unit_limit, self._fees, plan.bids)
         tip = self._tip
         account = None
         if tip is not None and tip.accounts:

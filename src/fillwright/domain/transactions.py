@@ -29,8 +29,9 @@ class RevertReason(StrEnum):
     PROGRAM_ERROR = "program_error"
 
 
-class SwapPlan(msgspec.Struct, frozen=True):
-    """All that one transaction of an order does. `marker_seed` is "" where the order wants no marker.
+class SwapPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that one transaction of an order does. `marker_seed` is "" where the order wants no marker. `bids`: further
+    transactions that the order's attempts before this one have bid with.
 
     `owner` is whose balances move in paper mode; on a real chain it is the signing wallet.
     """
@@ -46,6 +47,7 @@ class SwapPlan(msgspec.Struct, frozen=True):
     limit: int
     legs: tuple[Leg, ...]
     marker_seed: str
+    bids: int = 0
 
 
 class Blockhash(msgspec.Struct, frozen=True):

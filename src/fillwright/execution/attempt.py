@@ -33,6 +33,8 @@ MAX_LANDING_ROUNDS = 3_600
 """Rounds of send and look before an attempt is given to a person; the window closes long before."""
 MAX_CONTRADICTIONS = 30
 """Rounds in which the chain contradicts itself about an attempt before a person must look."""
+MAX_SEEN = 10_000
+"""Attempts of which a process remembers that one of their transactions was seen; the oldest give way."""
 SETTLING_PACE = 5
 """How much slower an attempt is looked at that has swapped for good, and only waits for its other bids' fees."""
 NULLS_BEFORE_ROLLBACK = 3
@@ -72,6 +74,7 @@ class Attempts:
         self._outcomes = Outcomes(chain, witness)
         self._prompt = prompt
         self._bidding = bidding if bidding is not None and bidding.policy.is_on else None
+        self._seen: dict[tuple[OrderId, int], None] = {}
 
     async def prepare(self, held: HeldOrder, route: Route) -> None:
         """Build, simulate, sign and commit the next attempt; nothing is sent.
@@ -81,7 +84,7 @@ class Attempts:
         order = held.order
         number = order.attempt + 1
         seed = marker_seed(self._marker_secret, order.id) if order.spec.marker else ""
-        plan = plan_of(order, route, number, seed)
+        plan = plan_of(order, route, number, seed, order.bids)
         message, blockhash = await self._built(held, plan)
         signed = await self._signer.sign(message, plan)
         attempt = Attempt(
@@ -156,7 +159,8 @@ class Attempts:
         except ChainError as error:
             observe.chain_unusable(attempt.order_id, error.code)
         if bids is not None and seen:
-            bids.seen()
+            bids.end()
+            self._remember_seen(attempt)
         return sight
 
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:
@@ -174,10 +178,16 @@ class Attempts:
             observe.attempt_sent(attempt.order_id, attempt.number)
 
     def _bids(self, attempt: Attempt) -> Bids | None:
-        """Those that may follow; None where none may: without a marker two of them could succeed."""
-        if self._bidding is None or not attempt.marker_seed:
+        """Those that may follow; None where none may: without a marker two of them could succeed, and none follows
+        what was seen, though a write that failed has made its journey begin anew."""
+        if self._bidding is None or not attempt.marker_seed or (attempt.order_id, attempt.number) in self._seen:
             return None
         return Bids(self._bidding, chain=self._chain, signer=self._signer, clock=self._clock)
+
+    def _remember_seen(self, attempt: Attempt) -> None:
+        self._seen[attempt.order_id, attempt.number] = None
+        while len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
 
     @staticmethod
     async def _bid_again(held: HeldOrder, bids: Bids) -> None:

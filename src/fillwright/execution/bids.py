@@ -52,7 +52,7 @@ class Bids:
         self._not_before = 0
         self._over = False
 
-    def seen(self) -> None:
+    def end(self) -> None:
         """One of the attempt's transactions has been seen: from now on only those that there are can be sent."""
         self._over = True
 
@@ -93,7 +93,8 @@ class Bids:
         """Raises ChainError."""
         offer = None
         if order.route is not None:
-            plan = plan_of(order, order.route, attempt.number, attempt.marker_seed)
+            earlier = order.bids - len(attempt.bids)
+            plan = plan_of(order, order.route, attempt.number, attempt.marker_seed, earlier)
             offer = await self._bidder.outbid(attempt.newest_raw, plan)
         if offer is None:
             self._over = True
@@ -104,8 +105,8 @@ class Bids:
         return Bid(len(attempt.bids) + 2, signed.signature, signed.raw, offer.unit_price, height, now_ms)
 
 
-def plan_of(order: Order, route: Route, number: int, marker_seed: str) -> SwapPlan:
-    """What attempt `number` of `order` does by `route`."""
+def plan_of(order: Order, route: Route, number: int, marker_seed: str, bids: int) -> SwapPlan:
+    """What attempt `number` of `order` does by `route`, after so many further `bids` of the attempts before it."""
     return SwapPlan(
         order_id=order.id,
         attempt=number,
@@ -118,4 +119,5 @@ def plan_of(order: Order, route: Route, number: int, marker_seed: str) -> SwapPl
         limit=route.limit,
         legs=route.legs,
         marker_seed=marker_seed,
+        bids=bids,
     )
