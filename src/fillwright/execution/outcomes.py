@@ -109,6 +109,11 @@ class Outcomes:
                 return await self._contradicted(unknown, told, "the order's marker account exists")
         elif unknown and await self._chain.signature_in_history(attempt.signature, slot):
             return await self._contradicted(unknown, told, "the wallet's history holds the signature")
+        for signature in unknown:
+            late = await self._metadata(signature)
+            if late is not None and not late.revert:
+                return None
+            told |= {signature: late} if late is not None else {}
         return _reverted(told) or _absent()
 
     async def _standing(self, attempt: Attempt, landed: str, seen: Mapping[str, SignatureStatus]) -> Outcome | None:
@@ -216,6 +221,14 @@ class Outcomes:
             error = OrderError("outcome_unprovable", f"{evidence}, but the transaction can't be read")
             return Outcome(Ending.UNPROVABLE, error=error, doubtful=True)
         return None
+
+    async def _metadata(self, signature: str) -> LandedTransaction | None:
+        """A transaction that no status tells of, and that has not swapped. It may have failed and paid all the same:
+        only its fee hangs on it, so a node that does not answer counts as one that knows nothing."""
+        try:
+            return await self._chain.transaction(signature)
+        except ChainError:
+            return None
 
     async def _is_in_history(self, signature: str, slot: int) -> bool:
         """Whether a bid beside the one that succeeded has landed: only its fee hangs on it, so a history that is too
