@@ -48,7 +48,7 @@ class Known(msgspec.Struct):
 
 
 class Script:
-    """A chain and its bidder, one block further at each wait; `at` says what happens at which height."""
+    """A chain and its bidder, one block further after each wait; `at` says what happens at which height."""
 
     def __init__(self) -> None:
         self.height = FIRST
@@ -58,12 +58,17 @@ class Script:
         self.fails: ChainError | None = None
         self.simulated = 0
         self.hidden: set[str] = set()
+        self._grown_s = 0.0
 
     def land(self, signature: str, revert: str = "", *, final: bool = False) -> None:
         self.known[signature] = Known(self.height, revert, final)
 
     async def wait_for_news(self, signature: str, timeout_s: float) -> None:
         await asyncio.sleep(timeout_s)
+        now_s = asyncio.get_running_loop().time()
+        if now_s == self._grown_s:
+            return  # other bids were waited for at the same time
+        self._grown_s = now_s
         self.height += 1
         for known in self.known.values():
             known.final = known.final or known.slot <= self.height - FINALITY
@@ -127,9 +132,6 @@ class Script:
         if isinstance(self.fails, SignerRefused):
             raise self.fails
         return Signed(message.decode(), message)
-
-    def others_than(self, *signatures: str) -> set[str]:
-        return set(self.sent) - set(signatures)
 
 
 class Case:
@@ -355,6 +357,31 @@ def test_whichever_bid_lands_is_the_fill_and_the_others_fee_is_booked_beside_it(
         assert case.chain.height == FIRST + 70 + FINALITY
         assert case.kinds == [Rebid, Landed]
         assert case.order.signature == winner
+
+    run(test)
+
+
+def test_news_of_an_older_bid_wakes_as_soon_as_of_the_newest() -> None:
+    async def test() -> None:
+        case = Case()
+        held = await case.submitted()
+        chain = case.chain
+        never = asyncio.Event()
+
+        async def wait_for_news(signature: str, timeout_s: float) -> None:
+            if len(case.attempt.bids) < 2:
+                await asyncio.sleep(timeout_s)
+                chain.height += 1
+            elif signature == "bid-2":
+                for each in ("bid-1", "bid-3"):
+                    chain.land(each, RevertReason.MARKER_EXISTS, final=True)
+                chain.land("bid-2", final=True)
+            else:
+                await never.wait()
+
+        chain.wait_for_news = wait_for_news  # type: ignore[method-assign]
+        outcome = await case.attempts().land(held)
+        assert (outcome.ending, outcome.fees_beside) == (Ending.SWAPPED, 2 * (FEE + 5))
 
     run(test)
 

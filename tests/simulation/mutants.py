@@ -255,7 +255,7 @@ class _NewestOnly(Outcomes):
     """Looks at the newest bid, as if no older one could land any more."""
 
     async def look(self, attempt: Attempt, seen: dict[str, SignatureStatus]) -> Sight:
-        signature, raw = attempt.newest_signature, attempt.newest_raw
+        signature, raw = attempt.signatures[-1], attempt.newest_raw
         return await super().look(msgspec.structs.replace(attempt, signature=signature, raw=raw, bids=()), seen)
 
 

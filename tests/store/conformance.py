@@ -336,9 +336,9 @@ class Bidding:
             order = await stage.change(rebid(order, bid, lease))
             attempt = replace(attempt, bids=(*attempt.bids, bid))
             assert await stage.store.attempts(order.id) == [attempt]
-        assert (order.bids, order.signature) == (2, attempt.newest_signature)
+        assert (order.bids, order.signature) == (2, attempt.signatures[-1])
         assert await stage.store.get(order.id) == order == replay(await stage.store.events(order.id))
-        assert stage.heard[-1].body == Rebid(1, 3, attempt.newest_signature, attempt.bids[-1].unit_price)
+        assert stage.heard[-1].body == Rebid(1, 3, attempt.bids[-1].signature, attempt.bids[-1].unit_price)
 
     async def test_what_an_attempt_comes_to_leaves_its_bids_as_they_are(self, stage: Stage) -> None:
         lease, order = await stage.held()

@@ -150,13 +150,8 @@ class Attempt(msgspec.Struct, frozen=True):
         return (self.signature, *(bid.signature for bid in self.bids))
 
     @property
-    def newest_signature(self) -> str:
-        """Of its newest transaction: the one that is sent."""
-        return self.bids[-1].signature if self.bids else self.signature
-
-    @property
     def newest_raw(self) -> bytes:
-        """The bytes of its newest transaction."""
+        """The bytes of its newest transaction: the one that is sent."""
         return self.bids[-1].raw if self.bids else self.raw
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Awaitable
 
 from fillwright import observe
 from fillwright.domain.errors import AlreadyProcessed, ChainError
@@ -129,7 +130,7 @@ class Attempts:
             attempt = _committed(held)
             if attempt.status is not AttemptStatus.LANDED:
                 await self._send(held, attempt)
-            await self._chain.wait_for_news(attempt.newest_signature, wait_s)
+            await self._wait(attempt, wait_s)
             sight = await self._look(held, bids)
             if sight is None:
                 continue
@@ -146,6 +147,21 @@ class Attempts:
             elif unseen >= NULLS_BEFORE_ROLLBACK:
                 await self._note_rollback(held)
         return unprovable("the chain gave no usable answer in time")
+
+    def _wait(self, attempt: Attempt, wait_s: float) -> Awaitable[None]:
+        """Until there is news of one of the attempt's transactions, or for `wait_s`."""
+        if attempt.bids:
+            return self._any_news(attempt, wait_s)
+        return self._chain.wait_for_news(attempt.signature, wait_s)
+
+    async def _any_news(self, attempt: Attempt, wait_s: float) -> None:
+        waits = [asyncio.ensure_future(self._chain.wait_for_news(each, wait_s)) for each in attempt.signatures]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _look(self, held: HeldOrder, bids: Bids | None) -> Sight | None:
         """One look, and the next bid where nothing was seen. None: the chain gave no usable answer."""
