@@ -25,7 +25,7 @@ from fillwright.domain.transactions import (
     Simulation,
     SwapPlan,
 )
-from fillwright.execution.attempt import Attempts
+from fillwright.execution.attempt import MAX_FEE_DOUBTS, Attempts
 from fillwright.execution.bids import LAST_BID_BLOCKS, WINDOW_BLOCKS, Bidding, BidPolicy
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.outcomes import Ending, Outcome
@@ -489,6 +489,42 @@ def test_a_fee_that_no_node_can_tell_holds_up_no_swap() -> None:
         outcome = await case.land()
         assert (outcome.ending, outcome.doubtful) == (Ending.SWAPPED, True)
         assert case.chain.height < LAST + FINALITY + 60
+
+    run(test)
+
+
+def test_an_attempt_ends_though_no_node_keeps_a_history_of_transactions() -> None:
+    async def test() -> None:
+        case = Case()
+
+        async def transaction(signature: str) -> LandedTransaction | None:
+            raise ChainError("transaction history is not available from this node")
+
+        case.chain.transaction = transaction  # type: ignore[method-assign]
+        outcome = await case.land()
+        assert (outcome.ending, outcome.doubtful) == (Ending.ABSENT, True)
+        assert case.chain.height == LAST + FINALITY + 1 + MAX_FEE_DOUBTS
+
+    run(test)
+
+
+def test_what_a_node_denies_but_keeps_the_metadata_of_is_booked() -> None:
+    async def test() -> None:
+        case = Case(marker=False)
+        chain = case.chain
+
+        async def status(signature: str, search_history: bool) -> SignatureStatus | None:
+            return None
+
+        async def history(signature: str, min_context_slot: int) -> bool:
+            return False
+
+        chain.status, chain.signature_in_history = status, history  # type: ignore[method-assign]
+        chain.at[FIRST + 5] = lambda: chain.land("bid-1", "slippage_exceeded")
+        outcome = await case.land()
+        assert outcome.ending is Ending.REVERTED
+        assert outcome.transaction is not None
+        assert outcome.transaction.fee_lamports == FEE + 5
 
     run(test)
 

@@ -27,13 +27,15 @@ from fillwright.domain.routes import Route
 from fillwright.domain.transactions import Blockhash, SignatureStatus, SwapPlan
 from fillwright.execution.bids import Bidding, Bids, plan_of
 from fillwright.execution.held import HeldOrder
-from fillwright.execution.outcomes import Outcome, Outcomes, Sight, unprovable
+from fillwright.execution.outcomes import Ending, Outcome, Outcomes, Sight, unprovable
 from fillwright.ports import Chain, Clock, Signer
 
 MAX_LANDING_ROUNDS = 3_600
 """Rounds of send and look before an attempt is given to a person; the window closes long before."""
 MAX_CONTRADICTIONS = 30
 """Rounds in which the chain contradicts itself about an attempt before a person must look."""
+MAX_FEE_DOUBTS = 5
+"""Rounds in which it does not tell what a failed transaction has paid before the attempt is closed without that."""
 MAX_SEEN = 10_000
 """Attempts of which a process remembers that one of their transactions was seen; the oldest give way."""
 SETTLING_PACE = 5
@@ -125,7 +127,7 @@ class Attempts:
         """Send the committed attempt until its outcome is proven. Raises what `HeldOrder.record` raises."""
         bids = None if self._bidding is None else self._bids(_committed(held))
         wait_s = self._rebroadcast_s
-        unseen = contradictions = 0
+        unseen = doubts = 0
         for _ in range(MAX_LANDING_ROUNDS):
             attempt = _committed(held)
             if attempt.status is not AttemptStatus.LANDED:
@@ -135,10 +137,10 @@ class Attempts:
             if sight is None:
                 continue
             outcome = sight.outcome
-            if outcome is not None and (not outcome.doubtful or contradictions >= MAX_CONTRADICTIONS):
+            if outcome is not None and (not outcome.doubtful or doubts >= _most_doubts(outcome)):
                 return outcome
             if outcome is not None:
-                contradictions += 1
+                doubts += 1
                 continue
             wait_s = self._rebroadcast_s * (SETTLING_PACE if sight.settling else 1)
             unseen = 0 if sight.landed is not None else unseen + 1
@@ -228,6 +230,11 @@ class Attempts:
             rolled_back = RolledBack(attempt.number, held.order.signature or attempt.signature)
             await held.record(rolled_back, attempt=held.attempt_as(AttemptStatus.SENT, slot=attempt.slot))
             observe.attempt_rolled_back(attempt.order_id, attempt.number)
+
+
+def _most_doubts(outcome: Outcome) -> int:
+    """In how many rounds an outcome may be doubtful before it is taken for what it is."""
+    return MAX_CONTRADICTIONS if outcome.ending is Ending.UNPROVABLE else MAX_FEE_DOUBTS
 
 
 def _committed(held: HeldOrder) -> Attempt:

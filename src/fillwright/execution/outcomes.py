@@ -31,7 +31,8 @@ class Ending(StrEnum):
 
 class Outcome(msgspec.Struct, frozen=True):
     """How an attempt ended. `transaction` where it landed; `error` where it did not swap; `fees_beside`: what others
-    of its bids have paid for failing. `doubtful`: the chain contradicts itself; it may tell better later."""
+    of its bids have paid for failing. `doubtful`: the chain contradicts itself, or does not tell what was paid; it may
+    tell better later."""
 
     ending: Ending
     transaction: LandedTransaction | None = None
@@ -109,12 +110,7 @@ class Outcomes:
                 return await self._contradicted(unknown, told, "the order's marker account exists")
         elif unknown and await self._chain.signature_in_history(attempt.signature, slot):
             return await self._contradicted(unknown, told, "the wallet's history holds the signature")
-        for signature in unknown:
-            late = await self._metadata(signature)
-            if late is not None and not late.revert:
-                return None
-            told |= {signature: late} if late is not None else {}
-        return _reverted(told) or _absent()
+        return await self._without_swap(unknown, told)
 
     async def _standing(self, attempt: Attempt, landed: str, seen: Mapping[str, SignatureStatus]) -> Outcome | None:
         """The outcome where `landed` is called a final success, once its metadata can be read and every other bid
@@ -222,13 +218,21 @@ class Outcomes:
             return Outcome(Ending.UNPROVABLE, error=error, doubtful=True)
         return None
 
-    async def _metadata(self, signature: str) -> LandedTransaction | None:
-        """A transaction that no status tells of, and that has not swapped. It may have failed and paid all the same:
-        only its fee hangs on it, so a node that does not answer counts as one that knows nothing."""
-        try:
-            return await self._chain.transaction(signature)
-        except ChainError:
-            return None
+    async def _without_swap(self, unknown: Sequence[str], told: Transactions) -> Outcome | None:
+        """The outcome where none has swapped. Those that no status tells of may have failed and paid all the same:
+        their metadata is asked for. Only a fee hangs on it: where a node does not answer, the outcome is doubtful."""
+        doubtful = False
+        for signature in unknown:
+            try:
+                late = await self._chain.transaction(signature)
+            except ChainError:
+                doubtful = True
+                continue
+            if late is not None and not late.revert:
+                return None
+            told |= {signature: late} if late is not None else {}
+        outcome = _reverted(told) or _absent()
+        return msgspec.structs.replace(outcome, doubtful=True) if doubtful else outcome
 
     async def _is_in_history(self, signature: str, slot: int) -> bool:
         """Whether a bid beside the one that succeeded has landed: only its fee hangs on it, so a history that is too
