@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from fillwright.domain.lookup_tables import LookupTable
+
 PACKET_BYTES = 1_232
 ACCOUNT_LOCKS = 64
 COMPUTE_UNITS = 1_400_000
@@ -14,7 +16,8 @@ _MICRO = 1_000_000
 
 
 class RoutingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`lookup_tables`: pools' accounts stand in address lookup tables, so that each takes a byte.
+    """`lookup_tables`: those that the transaction may use; an address in one of them takes a byte. `wallet`: whose
+    token accounts may stand in them too; "" for none. `tip_accounts`: one of them is paid a tip; empty for no tip.
 
     `priority_micro_lamports` is the price of a compute unit; it and `signature_lamports` are what legs cost.
     `hop_tolerance_bps`: how far a leg that feeds another may fall short of its quote, at most the order's own
@@ -23,7 +26,9 @@ class RoutingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
 
     max_legs: int = 5
     max_hops: int = 3
-    lookup_tables: bool = False
+    lookup_tables: tuple[LookupTable, ...] = ()
+    wallet: str = ""
+    tip_accounts: tuple[str, ...] = ()
     max_bytes: int = PACKET_BYTES
     max_locks: int = ACCOUNT_LOCKS
     max_compute: int = COMPUTE_UNITS
