@@ -66,6 +66,7 @@ _queue_oldest = _gauge("queue_oldest_seconds", "How long the oldest waiting orde
 _queue_rate = _gauge("queue_ended_per_second", "Orders that ended, over the last minute")
 _faults = _counter("faults", "What went wrong inside the engine", "where")
 _quarantined = _gauge("pools_quarantined", "Pools that do not do what they are quoted to do, and are quoted no more")
+_lookup_tables = _gauge("lookup_tables", "Address lookup tables that transactions use")
 _swept = _counter("markers_swept", "Orders' marker accounts whose rent was given back")
 _chain_faults = _counter("chain_faults", "Chain calls without a usable answer", "call", "code")
 
@@ -414,6 +415,17 @@ def sweep_failed(code: str) -> None:
 def feed_behind(code: str) -> None:
     """The live market could not be read; pools grow stale until it can."""
     _log.warning("market feed behind", code=code)
+
+
+def lookup_tables_read(tables: int, addresses: int) -> None:
+    """What the lookup tables that transactions use hold has changed."""
+    _lookup_tables.set(tables)
+    _log.info("lookup tables read", tables=tables, addresses=addresses)
+
+
+def lookup_table_unusable(table: str, why: str) -> None:
+    """A configured lookup table is not used from now on: transactions are longer without it."""
+    _log.warning("lookup table not used", table=table, reason=why)
 
 
 def pool_quarantined(pool: str, detail: str, count: int) -> None:

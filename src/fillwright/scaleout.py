@@ -95,7 +95,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         shared = await _open_shared(settings, opened)
         intake = Intake(
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
-            market=shared.trading.market,
+            market=shared.trading.market, terms=shared.trading.terms,
         )  # fmt: skip
         limiter: Limiter = LocalLimiter(shared.clock)
         if settings.redis_url is not None:
@@ -148,7 +148,7 @@ async def working(settings: Settings) -> AsyncIterator[str]:
         )
         journey = Journey(
             store=shared.store, clock=shared.clock, market=trading.market, attempts=attempts, policy=policy,
-            quote_timeout_s=settings.quote_timeout_s,
+            quote_timeout_s=settings.quote_timeout_s, terms=trading.terms,
         )  # fmt: skip
         name = f"{socket.gethostname()}-{os.getpid()}"
         worker = Worker(

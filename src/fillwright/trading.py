@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from fillwright.chain.live import LiveConfig, LiveMarket, market_at, open_live, open_market, read_live
+from fillwright.chain.live import Live, LiveConfig, LiveMarket, market_at, open_live, open_market, read_live
 from fillwright.chain.rents import MarkerRents
 from fillwright.config import Mode, Settings
 from fillwright.domain.accounts import Mint
@@ -28,6 +28,7 @@ from fillwright.paper.live import LiveOrigin, LivePaperFeed
 from fillwright.paper.origin import Origin
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Chain, Clock, Signer
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms, Terms, default_terms
 
 SECRET_BYTES = 32
 MODE_FILE = "mode"
@@ -40,7 +41,7 @@ Parts = tuple[tuple[str, Callable[[], bool | str]], ...]
 class Trading(msgspec.Struct, frozen=True):
     """Everything open. `prompt`: the chain builds and simulates within milliseconds. `witness`: a second provider's
     view of it. `rents`: gives markers' rent back; None where there is none. `parts`: by name, what the process leans
-    on. `notes` are for people."""
+    on. `notes` are for people. `terms`: what orders are routed under."""
 
     chain: Chain
     market: MarketFeed
@@ -51,6 +52,24 @@ class Trading(msgspec.Struct, frozen=True):
     parts: Parts = ()
     notes: tuple[str, ...] = ()
     prompt: bool = True
+    terms: Terms = default_terms
+
+
+class LiveTerms:
+    """The terms of a live chain: what its lookup tables hold now, whose accounts may stand in them, whether a tip is
+    paid."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._terms = DEFAULT_TERMS
+
+    def __call__(self) -> RoutingTerms:
+        contents = self._live.tables.contents
+        if self._terms is DEFAULT_TERMS or contents is not self._terms.lookup_tables:
+            self._terms = RoutingTerms(
+                lookup_tables=contents, wallet=self._live.signer.wallet, tip_accounts=self._live.tip_accounts
+            )
+        return self._terms
 
 
 @asynccontextmanager
@@ -82,6 +101,7 @@ async def open_live_trading(settings: Settings, clock: Clock) -> AsyncIterator[T
             rents=MarkerRents(rpc=live.rpc, chain=live.chain, signer=live.signer),
             parts=live.parts,
             notes=() if live.witness is not None else ("no witness is configured: one provider is believed",),
+            terms=LiveTerms(live),
         )
 
 

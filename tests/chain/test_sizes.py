@@ -95,7 +95,7 @@ def built(plan: SwapPlan, snapshot: Snapshot, tables: Tables, tip: str) -> tuple
         for leg in plan.legs
         for mint, program in zip(snapshot.pools[leg.pool].mints, snapshot.pools[leg.pool].token_programs, strict=True)
     }
-    payment = Payment(200_000, 1, 890_880, 10_000 if tip else 0, Pubkey.from_string(tip) if tip else None)
+    payment = Payment(200_000, len(tables), 890_880, 10_000 if tip else 0, Pubkey.from_string(tip) if tip else None)
     parts = build_instructions(plan, snapshot, WALLET, payment, token_programs)
     raw = compile_message(parts, WALLET, BLOCKHASH, tables)
     message = MessageV0.from_bytes(raw[1:])

@@ -92,9 +92,8 @@ def build_instructions(
     parts: list[Instruction] = []
     if plan.marker_seed:
         parts.append(programs.create_marker(wallet, plan.marker_seed, payment.marker_rent_lamports))
-    parts.append(set_compute_unit_limit(payment.unit_limit))
-    if payment.unit_price:
-        parts.append(set_compute_unit_price(payment.unit_price))
+    # The price stands there whatever it is: an attempt that bids takes no more room than one that does not.
+    parts += [set_compute_unit_limit(payment.unit_limit), set_compute_unit_price(payment.unit_price)]
     parts += [
         programs.create_token_account(wallet, Pubkey.from_string(mint), token_programs[mint])
         for mint in mints

@@ -4,10 +4,10 @@ In: the legs' instructions as their venues build them. Out: the size of the whol
 with what every order's transaction carries besides: compute budget, marker, token accounts, wrapping of SOL.
 Stand-ins take the place of the wallet's own accounts, so that a load is any wallet's. Must not: send anything.
 
-The size is that of the transaction that `chain.transaction` builds of the same pools, to the byte, where it bids a
-priority fee and a marker's seed has 32 characters. Wire format: a signature, a version, a message header, keys of 32
-bytes, a blockhash, per instruction its program, account indices and data with their lengths, and per lookup table its
-address and the indices of the keys that it holds. What signs or is invoked is never looked up.
+The size is that of the transaction that `chain.transaction` builds of the same pools and tables, to the byte; a
+marker's seed has 32 characters. Wire format: a signature, a version, a message header, keys of 32 bytes, a blockhash,
+per instruction its program, account indices and data with their lengths, and per lookup table its address and the
+indices of the keys that it holds. What signs or is invoked is never looked up.
 """
 
 from __future__ import annotations

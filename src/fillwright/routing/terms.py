@@ -5,6 +5,8 @@ Frozen, and stored with every decision, because the decision depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from fillwright.domain.lookup_tables import LookupTable
@@ -42,3 +44,10 @@ class RoutingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 DEFAULT_TERMS = RoutingTerms()
+
+Terms = Callable[[], RoutingTerms]
+"""The terms as they are now; the same object as long as they are the same."""
+
+
+def default_terms() -> RoutingTerms:
+    return DEFAULT_TERMS
