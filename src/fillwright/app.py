@@ -118,6 +118,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             wallet=trading.signer.wallet,
             worker=worker,
             parts=trading.parts,
+            release=trading.release,
         )
         server = Server(create_api(services), settings)
         await server.start()

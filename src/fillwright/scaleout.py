@@ -112,6 +112,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         services = Services(
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
             clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),
+            release=shared.trading.release if settings.mode is Mode.PAPER else None,
         )  # fmt: skip
         api = create_api(services)
         await intake.refresh()

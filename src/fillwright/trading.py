@@ -17,7 +17,7 @@ import msgspec
 from fillwright.chain.live import Live, LiveConfig, LiveMarket, market_at, open_live, open_market, read_live
 from fillwright.chain.rents import MarkerRents
 from fillwright.config import Mode, Settings
-from fillwright.domain.accounts import Mint
+from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.errors import ChainError, ConfigError, InvalidInput
 from fillwright.domain.tokens import DEVNET_TOKENS, MAINNET_TOKENS, TokenList
 from fillwright.market.feed import MarketFeed
@@ -38,10 +38,20 @@ DEFAULT_PAIR = "SOL/USDC"
 Parts = tuple[tuple[str, Callable[[], bool | str]], ...]
 
 
+Release = Callable[[Address], bool]
+"""Whether the pool was quarantined; it is not any more."""
+
+
+def never_quarantined(pool: Address) -> bool:
+    """Of a market whose pools do what they are quoted to do: nothing to release."""
+    return False
+
+
 class Trading(msgspec.Struct, frozen=True):
     """Everything open. `prompt`: the chain builds and simulates within milliseconds. `witness`: a second provider's
     view of it. `rents`: gives markers' rent back; None where there is none. `parts`: by name, what the process leans
-    on. `notes` are for people. `terms`: what orders are routed under."""
+    on. `notes` are for people. `terms`: what orders are routed under.
+    `release`: has a quarantined pool quoted again."""
 
     chain: Chain
     market: MarketFeed
@@ -53,6 +63,7 @@ class Trading(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     prompt: bool = True
     terms: Terms = default_terms
+    release: Release = never_quarantined
 
 
 class LiveTerms:
@@ -102,6 +113,7 @@ async def open_live_trading(settings: Settings, clock: Clock) -> AsyncIterator[T
             parts=live.parts,
             notes=() if live.witness is not None else ("no witness is configured: one provider is believed",),
             terms=LiveTerms(live),
+            release=live.release,
         )
 
 

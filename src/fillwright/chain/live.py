@@ -22,6 +22,7 @@ from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
 from fillwright.chain.fees import FeePolicy
 from fillwright.chain.lookup import MAX_TABLES, Allowed, LookupTables
+from fillwright.chain.recheck import Rechecks, release
 from fillwright.chain.rpc import NODE_REFUSED, NodeFault, Rpc
 from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sender, Senders
 from fillwright.chain.signer.client import SocketSigner
@@ -115,6 +116,10 @@ class Live:
         self.signer, self.sentinel, self.rpc = signer, sentinel, rpc
         self.tables, self.tip_accounts, self.parts = tables, tip_accounts, parts
 
+    def release(self, pool: Address) -> bool:
+        """Quote a quarantined pool again; whether it was quarantined."""
+        return release(self.sentinel, pool)
+
 
 def read_live(path: Path, rpc_url: str = "") -> LiveConfig:
     """The file's configuration; `rpc_url` is the endpoint of one that names none. Raises ConfigError: missing,
@@ -162,6 +167,8 @@ def check_live(config: LiveConfig) -> LiveConfig:
         raise ConfigError("live: the witness must be another provider than the endpoints")
     if len(config.lookup_tables) > MAX_TABLES or config.lookup_refresh_s <= 0:
         raise ConfigError(f"live: at most {MAX_TABLES} lookup_tables, and a positive lookup_refresh_s")
+    if config.drift.release_after < 0 or config.drift.recheck_s <= 0:
+        raise ConfigError("live: drift: release_after is not negative, recheck_s is positive")
     for key in config.lookup_tables:
         _table_key(key)
     return config
@@ -209,6 +216,13 @@ async def open_live(
             blockhashes=blockhashes,
         )
         opened.push_async_callback(chain.close)
+        rechecks = Rechecks(
+            sentinel=sentinel, reread=feed.reread, rehearse=chain.rehearse, clock_now=lambda: feed.current().clock,
+            wallet=signer.wallet,
+        )  # fmt: skip
+        if config.drift.release_after:
+            rechecking = asyncio.create_task(rechecks.keep(clock), name="pool-rechecks")
+            opened.push_async_callback(_end, rechecking)
         parts: Parts = [("signer", lambda: signer.state), *market.parts()]
         if config.lookup_tables:
             parts.append(("lookup tables", lambda: tables.state))

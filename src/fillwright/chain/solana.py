@@ -30,7 +30,7 @@ from fillwright.chain.realised import Realised, Reread
 from fillwright.chain.reverts import explain
 from fillwright.chain.rpc import NODE_BEHIND, Rpc
 from fillwright.chain.sender import Senders
-from fillwright.chain.simulate import Simulator
+from fillwright.chain.simulate import Outcome, Simulator
 from fillwright.chain.stream import Stream
 from fillwright.chain.transaction import MAX_COMPUTE_UNITS, Payment, build_instructions, compile_message
 from fillwright.chain.warm import RecentBlockhash, RecentFees
@@ -168,6 +168,15 @@ class SolanaChain:
             await self._realised.simulated(message, plan, outcome)
             _check_against(plan, outcome.amount_in, outcome.amount_out)
         return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
+
+    async def rehearse(self, plan: SwapPlan, snapshot: Snapshot) -> Outcome:
+        """What a transaction of `plan` would do now, with the pools of `snapshot`; it is not for signing. Raises
+        ChainError."""
+        token_programs = await self._programs_of(plan)
+        blockhash = await self.latest_blockhash()
+        payment = await self._payment(plan, MAX_COMPUTE_UNITS)
+        parts = build_instructions(plan, snapshot, self._wallet, payment, token_programs)
+        return await self._simulator.run(compile_message(parts, self._wallet, blockhash, self._tables.usable))
 
     def _check_prices(self, plan: SwapPlan, snapshot: Snapshot) -> None:
         """Raises SimulationFailed where a leg's pool is too far from the others, or too thin."""

@@ -1,4 +1,4 @@
-"""`fillwright pools`: what a running engine can trade and why not the rest, and what is worth a lookup table."""
+"""`fillwright pools`: their accounts that are worth a lookup table, and releasing one from quarantine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from fillwright.cli.output import EXIT_REFUSED, emit, fail
-from fillwright.cli.remote import Json
+from fillwright.cli.remote import DEFAULT_URL, ApiKey, Json, Url, run
 from fillwright.domain.errors import ConfigError, FillwrightError
 
 if TYPE_CHECKING:
@@ -58,6 +58,26 @@ def accounts(
         fail(FillwrightError(f"{one.address}: {one.detail}", code=one.reason))
     if snapshot.unpriced:
         raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def release(
+    address: Annotated[str, typer.Argument(help="The quarantined pool's address, as GET /v1/pools lists it.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> None:
+    """Have a running engine quote a quarantined pool again; its keys need the scope admin."""
+
+    async def let_go() -> int:
+        from fillwright.client import AsyncClient
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            released = await client.release_pool(address)
+            emit(released, json, lambda: f"{released.address} is quoted again")
+            return 0
+
+    raise typer.Exit(run(let_go()))
 
 
 def _config(live: Path | None, rpc: str | None, pools: list[str]) -> LiveConfig:
