@@ -131,18 +131,18 @@ def read_live(path: Path, rpc_url: str = "") -> LiveConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if rpc_url and not config.endpoints:
-        config = replace(config, endpoints=(_endpoint(rpc_url),))
+        config = replace(config, endpoints=(endpoint_at(rpc_url),))
     return check_live(config)
 
 
 def market_at(url: str, pools: Sequence[str], pairs: Sequence[tuple[Mint, Mint]]) -> LiveConfig:
     """The configuration of a market that is only looked at, through one endpoint. Raises ConfigError."""
     named = tuple(Pair(a, b) for a, b in pairs)
-    return check_live(LiveConfig(endpoints=(_endpoint(url),), pools=tuple(map(Address, pools)), pairs=named))
+    return check_live(LiveConfig(endpoints=(endpoint_at(url),), pools=tuple(map(Address, pools)), pairs=named))
 
 
-def _endpoint(url: str) -> RpcEndpoint:
-    """Raises ConfigError, which does not repeat the URL."""
+def endpoint_at(url: str) -> RpcEndpoint:
+    """The endpoint at `url`. Raises ConfigError, which does not repeat it."""
     try:
         found = endpoint_from_url(url)
     except ValueError:
@@ -239,6 +239,13 @@ async def open_live(
             chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc, tables=tables,
             tip_accounts=tip.accounts if tip is not None and tip.lamports else (), parts=tuple(parts),
         )  # fmt: skip
+
+
+async def cluster_at(endpoints: tuple[RpcEndpoint, ...], clock: Clock) -> Cluster | None:
+    """Which cluster the endpoints are of; None: a chain of somebody's own. Raises ChainError."""
+    async with AsyncExitStack() as opened:
+        rpc = await _open_rpc(opened, endpoints, clock, LiveConfig().rpc_timeout_s)
+        return await _patiently(lambda: _cluster(rpc, None), clock)
 
 
 @asynccontextmanager
