@@ -110,7 +110,7 @@ async def _live_world(
 async def serving_api(settings: Settings) -> AsyncIterator[str]:
     """An API without a worker. Yields its URL. On leaving: accept no more, end streams, finish requests."""
     async with AsyncExitStack() as opened:
-        shared = await _open_shared(settings, opened)
+        shared = await _open_shared(settings, opened, hears=True)
         intake = Intake(
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
             market=shared.trading.market, terms=shared.trading.terms,
@@ -151,7 +151,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
 async def working(settings: Settings) -> AsyncIterator[str]:
     """A worker without an API. Yields its name. On leaving: claim no more, finish what is in flight, retire."""
     async with AsyncExitStack() as opened:
-        shared = await _open_shared(settings, opened)
+        shared = await _open_shared(settings, opened, hears=False)
         trading = shared.trading
         attempts = Attempts(
             chain=trading.chain,
@@ -189,14 +189,14 @@ async def working(settings: Settings) -> AsyncIterator[str]:
     observe.engine_stopped()
 
 
-async def _open_shared(settings: Settings, opened: AsyncExitStack) -> Shared:
-    """Raises ConfigError, and Unavailable where the store or the chain stays away."""
+async def _open_shared(settings: Settings, opened: AsyncExitStack, *, hears: bool) -> Shared:
+    """`hears`: the process has readers of events. Raises ConfigError, and Unavailable where the store or the chain stays away."""
     if settings.database_url is None:
         raise ConfigError("many processes share a PostgreSQL store: set FILLWRIGHT_DATABASE_URL")
     clock = SystemClock()
     bus: MemoryBus | RedisBus = MemoryBus()
     if settings.redis_url is not None:
-        bus = RedisBus(settings.redis_url.get_secret_value())
+        bus = RedisBus(settings.redis_url.get_secret_value(), hears=hears)
     else:
         observe.settings_warned("redis_url is not set: processes find each other's work by sweeping the store")
     store = PostgresStore(

@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed
 from api.sockets import BODY, events, post, receive, send, socket
 from api.world import OTHER_WALLET, WALLET, World, served
 from fillwright import observe, wire
-from fillwright.api import outbox, streams
+from fillwright.api import archive, outbox, streams
 from fillwright.api.orders import parse_order
+from fillwright.domain.orders import OrderEvent
 
 
 def test_an_orders_stream_is_its_state_its_past_and_its_future() -> None:
@@ -115,7 +116,7 @@ def test_a_thousand_orders_arrive_exactly_once_over_random_disconnects(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "RING_EVENTS", 300)
-    monkeypatch.setattr(streams, "REPLAY_BATCH", 100)
+    monkeypatch.setattr(archive, "PAGE_EVENTS", 100)
     rng = random.Random(seed)
 
     async def test(world: World) -> None:
@@ -179,7 +180,7 @@ def test_a_resumed_stream_is_the_same_whether_it_comes_from_the_ring_or_the_stor
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streams, "RING_EVENTS", 8)
-    monkeypatch.setattr(streams, "REPLAY_BATCH", 3)
+    monkeypatch.setattr(archive, "PAGE_EVENTS", 3)
 
     async def test(world: World) -> None:
         for _ in range(4):
@@ -233,6 +234,35 @@ def test_streams_survive_a_store_that_goes_away(monkeypatch: pytest.MonkeyPatch)
             await faults.wait()
             world.store.down_for = set()
             assert [event.sequence for event in await events(connection, 2)] == [1, 2]
+
+    served(test)
+
+
+def test_readers_of_the_same_past_read_it_from_the_store_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RING_EVENTS", 4)
+    monkeypatch.setattr(archive, "PAGE_EVENTS", 6)
+
+    async def test(world: World) -> None:
+        for _ in range(5):
+            await world.confirm(await post(world))
+        looks: list[int] = []
+        events_since = world.store.events_since
+
+        async def counted(sequence: int, limit: int = 1000) -> list[OrderEvent]:
+            looks.append(sequence)
+            return await events_since(sequence, limit)
+
+        monkeypatch.setattr(world.store, "events_since", counted)
+
+        async def reader(start: int) -> list[int]:
+            async with socket(world) as connection:
+                await send(connection, op="subscribe", all=True, from_seq=start)
+                assert isinstance(await receive(connection), wire.Subscribed)
+                return [event.sequence for event in await events(connection, 30 - start)]
+
+        starts = [0, 0, 1, 5, 6, 13, 0, 0]
+        assert await asyncio.gather(*map(reader, starts)) == [list(range(start + 1, 31)) for start in starts]
+        assert sorted(looks) == [0, 6, 12, 18, 24]
 
     served(test)
 

@@ -6,7 +6,7 @@ sent or is going to send, a newer one leaves to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from fillwright import observe
 from fillwright.api.events import Encoded, Target
@@ -57,13 +57,8 @@ class Feed:
         self._replaying = True
         reached = from_seq
         while not self._goes_live(target, from_seq, reached):
-            if self._hub.covers(reached):
-                step = self._hub.since(reached)[:FINAL_STEP]
-                batch, reached = [one for one in step if target in one.targets], step[-1].sequence
-            else:
-                batch, reached = await self._hub.stored(target, reached)
-            for encoded in batch:
-                await self._replay(encoded)
+            batch, reached = await self._hub.past(target, reached)
+            await self._replay(batch)
         self._replaying = False
 
     def unsubscribe(self, target: Target) -> bool:
@@ -95,7 +90,7 @@ class Feed:
         """Take the rest from the ring and go live, in one step, if the ring has it and it is short."""
         if not self._hub.covers(reached):
             return False
-        rest = self._hub.since(reached)
+        rest = self._hub.since(reached, FINAL_STEP + 1)
         if len(rest) > FINAL_STEP:
             return False
         self._push([encoded for encoded in rest if target in encoded.targets and not self._owns(encoded)])
@@ -104,12 +99,12 @@ class Feed:
         self._hub.follow(self, target)
         return True
 
-    async def _replay(self, encoded: Encoded) -> None:
-        if self._owns(encoded):
-            return
-        if encoded.sequence > self._hub.last:
-            self._ahead.add(encoded.sequence)
-        await self._outbox.put(self._render(encoded))
+    async def _replay(self, batch: Sequence[Encoded]) -> None:
+        owned = [encoded for encoded in batch if not self._owns(encoded)] if self._starts else batch
+        handed_out = self._hub.last
+        self._ahead.update(encoded.sequence for encoded in owned if encoded.sequence > handed_out)
+        for part in self._parts(owned):
+            await self._outbox.put(self._message(part), len(part))
 
     def _owns(self, encoded: Encoded) -> bool:
         """Whether a live subscription has sent this event or will be given it."""
@@ -117,13 +112,22 @@ class Feed:
         return any(starts.get(target, encoded.sequence) < encoded.sequence for target in encoded.targets)
 
     def _push(self, batch: Sequence[Encoded]) -> None:
-        step = MAX_JOINED if self._join is not None else 1
-        for start in range(0, len(batch), step):
-            part = batch[start : start + step]
+        for part in self._parts(batch):
             try:
-                message = self._render(part[0]) if self._join is None else self._join(part)
+                message = self._message(part)
             except Exception as error:  # noqa: BLE001 - an event that can't be shown must end this stream, not all
                 observe.unexpected_error("stream", error)
                 self._outbox.drop()
                 return
             self._outbox.push(message, len(part))
+
+    def _parts(self, batch: Sequence[Encoded]) -> Iterator[Sequence[Encoded]]:
+        """What goes out as one message each. A batch that is one already stays the same object, so that readers who
+        share it can share its message too."""
+        step = MAX_JOINED if self._join is not None else 1
+        if len(batch) <= step:
+            return iter((batch,) if batch else ())
+        return (batch[start : start + step] for start in range(0, len(batch), step))
+
+    def _message(self, part: Sequence[Encoded]) -> Message:
+        return self._render(part[0]) if self._join is None else self._join(part)

@@ -37,6 +37,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.scope["extensions"][EXTENSION] = {}
+            # With any other limit the loop collects what is written until its turn ends, and an event waits for that.
+            self.transport.set_write_buffer_limits(high=0)
 
     async def send(self, message: Any) -> None:
         frames = message.get("frames")

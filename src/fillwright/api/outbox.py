@@ -73,7 +73,7 @@ class Outbox:
         else:
             self.drop()
 
-    async def put(self, message: Message) -> None:
+    async def put(self, message: Message, size: int = 1) -> None:
         """As `push`, but waits for room first. Raises ReaderTooSlow."""
         while not self.lost and self._writer is not None and self._queued > self._roomy:
             self._room.clear()
@@ -84,7 +84,7 @@ class Outbox:
                 self.drop()
         if self.lost:
             raise ReaderTooSlow
-        self.push(message)
+        self.push(message, size)
 
     def drop(self) -> None:
         """Give the reader up as too slow: what is queued is not sent; it can resume elsewhere."""

@@ -19,6 +19,10 @@ from fillwright.domain.errors import ConfigError
 
 SHUTDOWN_TIMEOUT_S = 2
 BACKLOG = 2_048
+UNSENT_BYTES = 128 * 1024
+"""What the system keeps of a connection beyond what is on its way: a client that stops reading is noticed then, where
+the system knows such a limit (its connections inherit it), and not after megabytes."""
+_UNSENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _POLL_S = 0.005
 
 
@@ -77,6 +81,8 @@ def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if _UNSENT is not None:
+            bound.setsockopt(socket.IPPROTO_TCP, _UNSENT, UNSENT_BYTES)
         bound.bind((host, port))
         bound.listen(BACKLOG)
         bound.setblocking(False)

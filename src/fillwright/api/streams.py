@@ -10,26 +10,30 @@ encoded at most once; a reader that does not read is dropped by its own outbox a
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import islice
+from operator import attrgetter
 from typing import Protocol
 
 from fillwright import observe
-from fillwright.api.events import Context, Encoded, Target, context_of
+from fillwright.api.archive import PAGE_EVENTS, Archive
+from fillwright.api.encoder import Encoder
+from fillwright.api.events import Encoded, Target
 from fillwright.api.services import Services
 from fillwright.api.throughput import Throughput
 from fillwright.domain.errors import FillwrightError, Unavailable
-from fillwright.domain.orders import Accepted, OrderEvent, OrderId
+from fillwright.domain.orders import OrderEvent, OrderId
 from fillwright.ports import Subscription
 
 RING_EVENTS = 4_096
-MAX_CONTEXTS = 50_000
-"""Open orders whose context is remembered; that of any other is read from the store again."""
 REPLAY_BATCH = 500
-READER_BATCH = 50
-"""As many events of the past does a reader hold at once: one that stops reading keeps them for as long."""
+REPLAYS_AT_ONCE = 4
+"""How many readers of the past are served in one turn of the loop."""
 FAULT_PAUSE_S = 0.25
+
+_sequence = attrgetter("sequence")
 
 
 class Reader(Protocol):
@@ -51,7 +55,9 @@ class Hub:
         self._ring: deque[Encoded] = deque()
         self._floor = 0
         self.last = 0
-        self._contexts: dict[OrderId, Context] = {}
+        self._encoder = Encoder(services)
+        self._archive = Archive(services.store, self._encoder)
+        self._turns = asyncio.Semaphore(REPLAYS_AT_ONCE)
         self._index: dict[Target, set[Reader]] = {}
         self._readers: set[Reader] = set()
         self._busy = False
@@ -87,6 +93,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._archive.close()
 
     def enter(self, reader: Reader, kind: str) -> None:
         """Count a new stream (`ws` or `sse`) and send it heartbeats. Raises Unavailable `too_many_streams`."""
@@ -123,64 +130,36 @@ class Hub:
         """Whether `since(sequence)` is complete."""
         return sequence >= self._floor
 
-    def since(self, sequence: int) -> list[Encoded]:
-        """The ring's events after `sequence`, ascending."""
-        newer = list(takewhile(lambda encoded: encoded.sequence > sequence, reversed(self._ring)))
-        newer.reverse()
-        return newer
+    def since(self, sequence: int, limit: int) -> list[Encoded]:
+        """The first `limit` of the ring's events after `sequence`, ascending."""
+        start = bisect_right(self._ring, sequence, key=_sequence)
+        return list(islice(self._ring, start, start + limit))
 
-    async def stored(self, target: Target, after: int) -> tuple[list[Encoded], int]:
-        """Events of `target` after sequence `after` from the store, ascending, and the sequence up to which
-        they are complete."""
+    async def past(self, target: Target, after: int) -> tuple[Sequence[Encoded], int]:
+        """Events of `target` after sequence `after`, ascending, from the ring or the store, not all at once; and the
+        sequence up to which they are complete. Raises what the store raises.
+
+        Only a few readers of long pasts are served in one turn of the loop, so that those who are live never wait
+        for more than that.
+        """
+        if target.kind == "order":
+            return await self._past(target, after)
+        async with self._turns:
+            found = await self._past(target, after)
+            await asyncio.sleep(0)
+            return found
+
+    async def _past(self, target: Target, after: int) -> tuple[Sequence[Encoded], int]:
+        if self.covers(after):
+            newer: Sequence[Encoded] = self.since(after, PAGE_EVENTS)
+            return _of(target, newer), newer[-1].sequence if newer else after
         handed_out = self.last
         if target.kind == "order":
-            events = await self._order_events(OrderId(target.value))
-            reached = max(handed_out, events[-1].sequence if events else 0)
-        else:
-            events = await self._services.store.events_since(after, READER_BATCH)
-            reached = events[-1].sequence if events else max(after, handed_out)
-        encoded = await self._encoded([event for event in events if event.sequence > after])
-        return [one for one in encoded if target in one.targets], max(after, reached)
-
-    async def _order_events(self, order_id: OrderId) -> list[OrderEvent]:
-        found: list[OrderEvent] = []
-        while batch := await self._services.store.events(order_id, found[-1].number if found else 0, REPLAY_BATCH):
-            found += batch
-            if len(batch) < REPLAY_BATCH:
-                break
-        return found
-
-    async def _encoded(self, events: Sequence[OrderEvent]) -> list[Encoded]:
-        """Events with their orders' contexts, read from the store where they are not known."""
-        known = self._known(events)
-        for order_id, context in known.items():
-            if context is None:
-                known[order_id] = await self._read_context(order_id)
-        return self._with(events, known)
-
-    def _known(self, events: Sequence[OrderEvent]) -> dict[OrderId, Context | None]:
-        """The contexts of the events' orders; None for one that must be read."""
-        tokens = self._services.market.tokens
-        known: dict[OrderId, Context | None] = {}
-        for event in events:
-            if isinstance(event.body, Accepted):
-                known[event.order_id] = context_of(event.order_id, event.body.spec, tokens)
-            elif event.order_id not in known:
-                known[event.order_id] = self._contexts.get(event.order_id)
-        return known
-
-    def _with(self, events: Sequence[OrderEvent], known: dict[OrderId, Context | None]) -> list[Encoded]:
-        services = self._services
-        mode, tokens = services.mode, services.market.tokens
-        found = [(event, known[event.order_id]) for event in events]
-        return [Encoded(event, context, mode, tokens) for event, context in found if context is not None]
-
-    async def _read_context(self, order_id: OrderId) -> Context | None:
-        order = await self._services.store.get(order_id)
-        if order is None:
-            observe.stream_fault("order_missing")
-            return None
-        return context_of(order.id, order.spec, self._services.market.tokens)
+            newer = await self._archive.order(OrderId(target.value), after)
+            return _of(target, newer), max(after, handed_out, newer[-1].sequence if newer else 0)
+        page = await self._archive.page(after)
+        reached = page.reached if page.reached > after else max(after, handed_out)
+        return _of(target, page.events), reached
 
     async def _follow(self) -> None:
         while (subscription := self._subscription) is not None:
@@ -208,10 +187,10 @@ class Hub:
             return False
         if events[-1].sequence != self.last + len(events):
             return False
-        known = self._known(events)
-        if any(context is None for context in known.values()):
+        fresh = self._encoder.encode_known(events)
+        if fresh is None:
             return False
-        self._give(events, self._with(events, known))
+        self._give(events, fresh)
         return True
 
     async def _recover(self) -> None:
@@ -249,11 +228,10 @@ class Hub:
             await self._hand_out(events)
 
     async def _hand_out(self, events: Sequence[OrderEvent]) -> None:
-        self._give(events, await self._encoded(events))
+        self._give(events, await self._encoder.encode(events))
 
     def _give(self, events: Sequence[OrderEvent], fresh: Sequence[Encoded]) -> None:
-        for encoded in fresh:
-            self._remember(encoded)
+        self._encoder.remember(fresh)
         self._ring.extend(fresh)
         while len(self._ring) > RING_EVENTS:
             self._floor = self._ring.popleft().sequence
@@ -264,29 +242,21 @@ class Hub:
             self.throughput.note(ended)
         self._deliver(fresh)
 
-    def _remember(self, encoded: Encoded) -> None:
-        order_id = encoded.event.order_id
-        if encoded.terminal:
-            self._contexts.pop(order_id, None)
-        elif order_id not in self._contexts:
-            if len(self._contexts) >= MAX_CONTEXTS:
-                self._contexts.pop(next(iter(self._contexts)))
-            self._contexts[order_id] = encoded.context
-
     def _deliver(self, batch: Sequence[Encoded]) -> None:
-        """Give each reader all that it follows of `batch` at once."""
+        """Give each reader all that it follows of `batch` at once; those who follow the same share one list."""
         index = self._index
         if not index:
             return
-        waiting: dict[Reader, list[Encoded]] = {}
+        by_target: dict[Target, list[Encoded]] = {}
         for encoded in batch:
-            followed = [index[target] for target in encoded.targets if target in index]
-            for reader in followed[0] if len(followed) == 1 else set[Reader]().union(*followed):
-                if reader in waiting:
-                    waiting[reader].append(encoded)
-                else:
-                    waiting[reader] = [encoded]
-        for reader, theirs in waiting.items():
+            for target in encoded.targets:
+                if target in index:
+                    by_target.setdefault(target, []).append(encoded)
+        shares: dict[Reader, list[Encoded]] = {}
+        for target, theirs in by_target.items():
+            for reader in index[target]:
+                shares[reader] = _merged(shares[reader], theirs) if reader in shares else theirs
+        for reader, theirs in shares.items():
             reader.deliver(theirs)
 
     async def _beat(self) -> None:
@@ -294,3 +264,14 @@ class Hub:
             await self._services.clock.sleep(self._services.settings.stream_heartbeat_s)
             for reader in tuple(self._readers):
                 reader.heartbeat()
+
+
+def _of(target: Target, events: Sequence[Encoded]) -> Sequence[Encoded]:
+    """The target's events; where that is all of them, the same object, so that its message can be shared."""
+    theirs = [encoded for encoded in events if target in encoded.targets]
+    return events if len(theirs) == len(events) else theirs
+
+
+def _merged(some: Sequence[Encoded], others: Sequence[Encoded]) -> list[Encoded]:
+    """Each event once, ascending."""
+    return sorted({encoded.sequence: encoded for encoded in (*some, *others)}.values(), key=_sequence)

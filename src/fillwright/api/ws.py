@@ -60,6 +60,7 @@ class StreamEndpoint:
         self._services = services
         self._hub = hub
         self._gate = gate
+        self._join = _Joiner()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -67,7 +68,8 @@ class StreamEndpoint:
         try:
             check_origin(dict(scope["headers"]), self._services.settings)
             principal = self._gate.admit(scope["headers"], scope.get("client"), KeyScope.READ)
-            socket = _Socket(self._services, self._hub, principal, send, joins=EXTENSION in scope.get("extensions", ()))
+            join = self._join if EXTENSION in scope.get("extensions", ()) else None
+            socket = _Socket(self._services, self._hub, principal, send, join)
             self._hub.enter(socket.feed, "ws")
         except FillwrightError as error:
             await deny(error, self._services.mode, send)
@@ -92,7 +94,7 @@ def check_origin(headers: Mapping[bytes, bytes], settings: Settings) -> None:
 
 
 class _Socket:
-    def __init__(self, services: Services, hub: Hub, principal: Principal, send: Send, *, joins: bool) -> None:
+    def __init__(self, services: Services, hub: Hub, principal: Principal, send: Send, join: _Joiner | None) -> None:
         self._services = services
         self._hub = hub
         self._principal = principal
@@ -106,7 +108,7 @@ class _Socket:
             hub,
             self._outbox,
             render=_event,
-            join=_events if joins else None,
+            join=join,
             beat=self._heartbeat,
             end=lambda: self._close(GOING_AWAY),
         )
@@ -233,8 +235,18 @@ def _event(encoded: Encoded) -> Message:
     return {"type": "websocket.send", "text": encoded.text}
 
 
-def _events(batch: Sequence[Encoded]) -> Message:
-    return {"type": "websocket.send", "frames": b"".join([encoded.frame for encoded in batch])}
+class _Joiner:
+    """One message of several events; made once for all sockets that are given the same list, one after another."""
+
+    def __init__(self) -> None:
+        self._batch: Sequence[Encoded] = ()
+        self._message: Message = {}
+
+    def __call__(self, batch: Sequence[Encoded]) -> Message:
+        if batch is not self._batch:
+            frames = b"".join([encoded.frame for encoded in batch])
+            self._batch, self._message = batch, {"type": "websocket.send", "frames": frames}
+        return self._message
 
 
 def _text(frame: wire.ServerFrame) -> Message:

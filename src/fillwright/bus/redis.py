@@ -47,9 +47,11 @@ _decode = msgspec.msgpack.Decoder(list[OrderEvent]).decode
 
 
 class RedisBus:
-    """`ports.Bus` for all processes that share `url` and `prefix`."""
+    """`ports.Bus` for all processes that share `url` and `prefix`. A process that `hears` no events can't subscribe,
+    and is spared all that the others publish."""
 
-    def __init__(self, url: str, *, prefix: str = "fillwright") -> None:
+    def __init__(self, url: str, *, prefix: str = "fillwright", hears: bool = True) -> None:
+        self._hears = hears
         self.url = url
         self._bell = f"{prefix}:bell"
         self._news = f"{prefix}:events"
@@ -129,10 +131,14 @@ class RedisBus:
         if not events:
             return
         self._send(self._news, _encode(events))
-        self._deliver(tuple(events))
+        if self._hears:
+            self._deliver(tuple(events))
 
     def subscribe(self, capacity: int = 10_000, at_once: AtOnce | None = None) -> MemorySubscription:
-        """A feed of what is published anywhere from now on. Raises ValueError where `capacity` is not positive."""
+        """A feed of what is published anywhere from now on. Raises ValueError where `capacity` is not positive,
+        RuntimeError in a process that hears no events."""
+        if not self._hears:
+            raise RuntimeError("this process does not follow events")
         return self._local.subscribe(capacity, at_once)
 
     def resync(self) -> None:
@@ -193,7 +199,7 @@ class RedisBus:
             while not self._closed:
                 try:
                     async with redis.pubsub() as subscription:
-                        await subscription.subscribe(self._bell, self._news)
+                        await subscription.subscribe(self._bell, *([self._news] if self._hears else []))
                         await self._receive(subscription)
                 except _LOST as error:
                     if self.connected:
