@@ -15,7 +15,6 @@ from fillwright.api import pages, views
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.http import caller
 from fillwright.api.openapi import answers
-from fillwright.api.quarantine import quarantine_routes
 from fillwright.api.queue import QueueMeter, queue_routes
 from fillwright.api.services import Services
 from fillwright.api.streams import Hub
@@ -35,7 +34,6 @@ def operation_routes(
     started_s = services.clock.monotonic_s()
     meter = QueueMeter(services, hub.throughput)
     router.include_router(queue_routes(services, gate, meter))
-    router.include_router(quarantine_routes(services, gate))
 
     @router.get("/v1/stats", operation_id="getStats", responses=answers("StatsView", 401, 403, 503))
     async def get_stats(principal: Principal = reads) -> Response:

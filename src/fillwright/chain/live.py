@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -198,31 +198,19 @@ async def open_live(
         tables = await _open_tables(opened, config, rpc, clock, lambda: signer.lookup_tables)
         blockhashes = RecentBlockhash(rpc, clock, config.blockhash_life_s)
         if config.blockhash_life_s:
-            keeping = asyncio.create_task(blockhashes.keep(), name="blockhashes")
-            opened.push_async_callback(_end, keeping)
+            _beside(opened, blockhashes.keep(), "blockhashes")
         chain = SolanaChain(
-            rpc=rpc,
-            senders=senders,
-            clock=clock,
-            wallet=signer.wallet,
-            market=feed.current,
-            stream=stream,
-            fees=config.fees,
-            tip=config.tip,
-            lookup_tables=tables,
-            sentinel=sentinel,
-            reread=feed.reread,
-            guards=config.guards,
-            blockhashes=blockhashes,
-        )
+            rpc=rpc, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current, stream=stream,
+            fees=config.fees, tip=config.tip, lookup_tables=tables, sentinel=sentinel, reread=feed.reread,
+            guards=config.guards, blockhashes=blockhashes,
+        )  # fmt: skip
         opened.push_async_callback(chain.close)
         rechecks = Rechecks(
             sentinel=sentinel, reread=feed.reread, rehearse=chain.rehearse, clock_now=lambda: feed.current().clock,
             wallet=signer.wallet,
         )  # fmt: skip
         if config.drift.release_after:
-            rechecking = asyncio.create_task(rechecks.keep(clock), name="pool-rechecks")
-            opened.push_async_callback(_end, rechecking)
+            _beside(opened, rechecks.keep(clock), "pool-rechecks")
         parts: Parts = [("signer", lambda: signer.state), *market.parts()]
         if config.lookup_tables:
             parts.append(("lookup tables", lambda: tables.state))
@@ -232,8 +220,7 @@ async def open_live(
             await _patiently(lambda: _cluster(other, mode), clock)
             witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
             parts += _endpoint_parts("witness", other, clock)
-        watching = asyncio.create_task(signer.watch(clock), name="signer-watch")
-        opened.push_async_callback(_end, watching)
+        _beside(opened, signer.watch(clock), "signer-watch")
         tip = config.tip
         yield Live(
             chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc, tables=tables,
@@ -284,8 +271,7 @@ async def _open_tables(
     tables = LookupTables(rpc, [_table_key(key) for key in config.lookup_tables], allowed)
     if config.lookup_tables:
         await _patiently(tables.refresh, clock)
-        keeping = asyncio.create_task(tables.keep(clock, config.lookup_refresh_s), name="lookup-tables")
-        opened.push_async_callback(_end, keeping)
+        _beside(opened, tables.keep(clock, config.lookup_refresh_s), "lookup-tables")
     return tables
 
 
@@ -299,6 +285,11 @@ async def _patiently(call: Callable[[], Awaitable[T]], clock: Clock) -> T:
             if clock.monotonic_s() > end_s:
                 raise
             await clock.sleep(START_RETRY_S)
+
+
+def _beside(opened: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` until `opened` closes."""
+    opened.push_async_callback(_end, asyncio.create_task(work, name=name))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

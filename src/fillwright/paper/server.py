@@ -190,6 +190,7 @@ class PaperServer:
             except ChainError as error:
                 # Peers that hear nothing take the market for lost, which it is.
                 observe.feed_behind(error.code)
+                await asyncio.sleep(SILENCE_S)
             await asyncio.sleep(MARKET_INTERVAL_S)
 
     def _tell(self) -> Snapshot:
