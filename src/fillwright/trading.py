@@ -85,11 +85,11 @@ class LiveTerms:
         self._terms = DEFAULT_TERMS
 
     def __call__(self) -> RoutingTerms:
-        contents = self._live.tables.contents
+        live, contents = self._live, self._live.tables.contents
         if self._terms is DEFAULT_TERMS or contents is not self._terms.lookup_tables:
-            self._terms = RoutingTerms(
-                lookup_tables=contents, wallet=self._live.signer.wallet, tip_accounts=self._live.tip_accounts
-            )
+            # Without tables any account takes the same room; whose it is need not be kept with each decision.
+            wallet, tips = (live.signer.wallet, live.tip_accounts) if contents else ("", live.tip_accounts[:1])
+            self._terms = RoutingTerms(lookup_tables=contents, wallet=wallet, tip_accounts=tips)
         return self._terms
 
 

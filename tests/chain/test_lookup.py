@@ -78,7 +78,7 @@ def test_a_table_that_is_given_up_is_used_no_more_and_the_others_are() -> None:
             put_table(made.local, KEYS[:3], deactivated=True)
             await made.tables.refresh()
             assert made.held() == {TWO: 6}
-            assert made.tables.state == f"{ONE}: the lookup table {ONE} is being deactivated"
+            assert made.tables.state == f"the lookup table {ONE} is being deactivated"
             # A message that was built before is still read.
             (table,) = await made.tables.of([MessageAddressTableLookup(Pubkey.from_string(ONE), b"\x02", b"")])
             assert str(table.addresses[2]) == KEYS[2]
@@ -135,7 +135,7 @@ def test_a_table_that_the_signer_would_refuse_is_not_used() -> None:
             put_table(made.local, KEYS[3:], number=78)
             await made.tables.refresh()
             assert made.held() == {TWO: 6}
-            assert made.tables.state == f"{ONE}: the signer's policy does not allow it"
+            assert made.tables.state == f"the signer's policy does not allow the lookup table {ONE}"
             allowed.add(ONE)
             await made.tables.refresh()
             assert made.held() == {ONE: 3, TWO: 6}
@@ -157,5 +157,18 @@ def test_a_message_that_uses_more_than_is_known_has_its_table_read_again() -> No
             assert len(table.addresses) == 5
             with pytest.raises(ChainError, match="no lookup table"):
                 await made.tables.of([MessageAddressTableLookup(Pubkey.from_string(TWO), b"", b"\x04")])
+
+    asyncio.run(run())
+
+
+def test_a_table_that_can_not_be_one_is_not_used() -> None:
+    async def run() -> None:
+        async with world(ONE) as made:
+            put_table(made.local, KEYS * 30)
+            await made.tables.refresh()
+            assert made.held() == {}
+            assert "holds more than a table can" in made.tables.state
+            with pytest.raises(ValueError, match="more than"):
+                LookupTables(made.tables._rpc, [Pubkey.from_bytes(number.to_bytes(32)) for number in range(257)])
 
     asyncio.run(run())

@@ -24,6 +24,8 @@ from fillwright.ports import Clock
 
 LOOKUP_PROGRAM = "AddressLookupTab1e1111111111111111111111111"
 MAX_TABLES = 256
+MAX_ADDRESSES = 256
+"""An index is one byte."""
 _MOST_AT_ONCE = 100
 _ACTIVE = 2**64 - 1
 
@@ -58,7 +60,7 @@ class LookupTables:
     @property
     def state(self) -> str:
         """For people: `ok`, or which followed table is not used, and why."""
-        return "; ".join(f"{key}: {why}" for key, why in self._problems.items()) or "ok"
+        return "; ".join(self._problems.values()) or "ok"
 
     async def refresh(self) -> None:
         """Read the followed tables again. Raises ChainError; what is known stays in use then."""
@@ -85,7 +87,7 @@ class LookupTables:
             try:
                 await self.refresh()
             except ChainError as error:
-                observe.feed_behind(error.code)
+                observe.chain_unusable("", error.code)
 
     async def of(self, lookups: Sequence[MessageAddressTableLookup]) -> list[AddressLookupTableAccount]:
         """The tables that a message looks addresses up in; read again where one is known to hold too few."""
@@ -120,7 +122,7 @@ class LookupTables:
 
     def _check_allowed(self, key: Pubkey) -> None:
         if self._allowed is not None and str(key) not in self._allowed():
-            raise ChainError("the signer's policy does not allow it", code="table_missing")
+            raise ChainError(f"the signer's policy does not allow the lookup table {key}", code="table_missing")
 
     async def _read(self, keys: Sequence[Pubkey]) -> list[tuple[Pubkey, AccountJson | None]]:
         found: list[tuple[Pubkey, AccountJson | None]] = []
@@ -148,6 +150,8 @@ def _decode(key: Pubkey, account: AccountJson | None) -> AddressLookupTableAccou
         table = AddressLookupTable.deserialize(account.data[0])
     except (BincodeError, ValueError) as error:
         raise ChainError(f"{key} is no lookup table", code="table_missing") from error
+    if len(table.addresses) > MAX_ADDRESSES:
+        raise ChainError(f"the lookup table {key} holds more than a table can", code="table_missing")
     if table.meta.deactivation_slot != _ACTIVE:
         raise ChainError(f"the lookup table {key} is being deactivated", code="table_missing")
     return AddressLookupTableAccount(key, table.addresses)

@@ -85,6 +85,8 @@ def _config(live: Path | None, rpc: str | None, pools: list[str]) -> LiveConfig:
     from fillwright.chain.live import market_at, read_live
 
     if live is not None:
+        if pools:
+            raise ConfigError("--pool goes with --rpc, not with --live")
         return read_live(live, rpc or "")
     if rpc is None or not pools:
         raise ConfigError("name the pools: --live FILE, or --rpc URL with --pool ADDRESS")
