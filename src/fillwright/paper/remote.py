@@ -261,10 +261,12 @@ class RemoteChain:
             self._ready.set()
         elif before is not None:
             pools, by_pair = before.pools, before.by_pair
-            if changed or market.gone:
+            if changed:
+                pools = {**pools, **changed}
+            if market.gone:
                 gone = set(market.gone)
-                pools = {a: pool for a, pool in {**pools, **changed}.items() if a not in gone}
-            if pools.keys() != before.pools.keys():
+                pools = {address: pool for address, pool in pools.items() if address not in gone}
+            if market.gone or len(pools) != len(before.pools):
                 by_pair = index_pairs(pools.values())
             unpriced = before.unpriced if world is None else world.unpriced
             self._snapshot = Snapshot(market.clock, pools, by_pair, unpriced)
