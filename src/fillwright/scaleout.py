@@ -190,7 +190,8 @@ async def working(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _open_shared(settings: Settings, opened: AsyncExitStack, *, hears: bool) -> Shared:
-    """`hears`: the process has readers of events. Raises ConfigError, and Unavailable where the store or the chain stays away."""
+    """`hears`: the process has readers of events. Raises ConfigError, and Unavailable where the store or the chain
+    stays away."""
     if settings.database_url is None:
         raise ConfigError("many processes share a PostgreSQL store: set FILLWRIGHT_DATABASE_URL")
     clock = SystemClock()
