@@ -157,7 +157,7 @@ class LiveMarketFeed:
         """Changes whenever a pool may be quoted otherwise than by the passing of time."""
         stream = self._stream
         connection = -1 if stream is None or not stream.is_connected else stream.connections
-        return self._changes, len(self._sentinel.quarantined), connection
+        return self._changes, self._sentinel.version, connection
 
     async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
         """As the protocol says: pools of the pair that are stale are read again first. Raises ChainError."""
