@@ -35,7 +35,7 @@ from fillwright.domain.clusters import Cluster, cluster_of
 from fillwright.domain.errors import ChainError, ConfigError
 from fillwright.domain.tokens import TokenList
 from fillwright.market.drift import DriftPolicy, DriftSentinel
-from fillwright.market.guards import GuardPolicy, TokenGuard
+from fillwright.market.guards import GuardPolicy, PriceGuard, TokenGuard
 from fillwright.ports import Clock
 from fillwright.venues.registry import VENUES
 
@@ -257,6 +257,7 @@ async def open_market(
             settings=config.feed,
             sentinel=sentinel,
             guard=TokenGuard(config.guards),
+            price_guard=PriceGuard(config.guards),
             cluster=cluster,
         )
         await _patiently(feed.open, clock)
