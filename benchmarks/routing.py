@@ -31,6 +31,7 @@ from benchmarks.routing_markets import (
     drained,
     order,
     sides_of,
+    tabled,
 )
 from benchmarks.routing_oracles import (
     BP,
@@ -167,10 +168,9 @@ def legs() -> None:
 
 def hops() -> None:
     """Goal 3."""
-    terms = RoutingTerms(lookup_tables=True)
     for count, goals in ((50, (None, None)), (500, (None, None)), (5_000, (8.0, 25.0))):
         snapshot, held = market(1, count), coins(1, max(6, count // 10))
-        draw, router = Random(2), Router()
+        draw, router, terms = Random(2), Router(), tabled(snapshot)
         cold, warm, moved, lengths = [], [], [], []
         moving = changes(snapshot, draw)
         for _ in range(200):
@@ -233,11 +233,12 @@ def single(cases: int) -> None:
         else:
             held, snapshot = coins(number, 6), market(number, draw.randrange(6, 40), tokens=6)
         snapshot = drained(draw, snapshot)
+        choices = (FREE, RoutingTerms(), tabled(snapshot))
         for _ in range(per_market):
             source, target = draw.sample(held, 2)
             mode = draw.choice((SwapMode.EXACT_IN, SwapMode.EXACT_IN, SwapMode.EXACT_OUT))
             amount = draw.choice((draw.randrange(1, 100), int(10 ** draw.uniform(1, 19.2)), U64_MAX))
-            terms = draw.choice((FREE, RoutingTerms(), RoutingTerms(lookup_tables=True)))
+            terms = draw.choice(choices)
             spec = order(source, target, amount, mode)
             # Of the processor: a hundred thousand wall times tell of the machine's other work.
             started = process_time()
@@ -313,8 +314,9 @@ def rules() -> None:
         two = [router.decide(spec, snapshot_of(pools), UNLIMITED).route for pools in ([whole], halves(whole))]
         cut = max(cut, abs(two[0].amount_out - two[1].amount_out)) if two[0] and two[1] else cut
         dry = direct_market(seed, 8, venues=("raydium_clmm", "meteora_dlmm"))
+        terms = tabled(dry)
         started = perf_counter()
-        decision = Router().decide(order(*PAIR, U64_MAX), dry, RoutingTerms(lookup_tables=True))
+        decision = Router().decide(order(*PAIR, U64_MAX), dry, terms)
         beyond.append(perf_counter() - started)
         promise(decision.problem is not None and decision.problem.code == "no_route", f"beyond reserves: {seed}")
     promise(worst <= 5, f"another pool or leg has lowered an output by {worst} units")

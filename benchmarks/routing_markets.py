@@ -6,18 +6,23 @@ from collections.abc import Iterator, Sequence
 from math import exp, log
 from random import Random
 
+from solders.pubkey import Pubkey
+
+from fillwright.domain.accounts import Address
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
+from fillwright.domain.lookup_tables import LookupTable
 from fillwright.domain.orders import OrderSpec, OrderType
 from fillwright.market.snapshot import Snapshot, venue_for
 from fillwright.paper.generator import Coin, coins, pool_of_pair, snapshot_of
 from fillwright.routing.book import Book, Side
+from fillwright.routing.named import NamedAccounts
 from fillwright.routing.terms import RoutingTerms
 from fillwright.venues.venue import Swap
 
 HELD = coins(3, 8)
 PAIR = (HELD[0], HELD[1])
-FREE = RoutingTerms(lookup_tables=True, signature_lamports=0, priority_micro_lamports=0, hop_tolerance_bps=0)
+FREE = RoutingTerms(max_bytes=10_000, signature_lamports=0, priority_micro_lamports=0, hop_tolerance_bps=0)
 UNLIMITED = RoutingTerms(
     max_legs=50, max_bytes=10**6, max_locks=10**6, max_compute=10**9, signature_lamports=0, priority_micro_lamports=0
 )
@@ -43,6 +48,13 @@ def direct_market(seed: int, count: int, noise: float = 0.002, venues: Sequence[
         )
         for at in range(count)
     )
+
+
+def tabled(snapshot: Snapshot) -> RoutingTerms:
+    """As if one lookup table held every account of every pool."""
+    named = NamedAccounts(snapshot)
+    keys = {bytes(Pubkey.from_string(key)) for pool in snapshot.pools.values() for key in named.of(pool)}
+    return RoutingTerms(lookup_tables=(LookupTable(Address("a table"), frozenset(keys)),))
 
 
 def sides_of(snapshot: Snapshot) -> list[Side]:

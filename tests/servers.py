@@ -8,6 +8,7 @@ and starts nothing. As root, PostgreSQL runs as `nobody`, since it refuses to ru
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -101,6 +102,20 @@ class PostgresServer:
             _kill(pid)
         process.wait(STOP_LIMIT_S)
         _until(lambda: not any(_alive(pid) for pid in children), "the backends to end")
+
+    def freeze(self) -> None:
+        """Stop the postmaster and all its children where they are, as a machine that hangs; `thaw` lets them go on."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._process
+        if process is not None:
+            for pid in (process.pid, *_children(process.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
     def stop(self) -> None:
         """Fast shutdown, then the folder is removed."""

@@ -102,8 +102,11 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
                 settings.max_retries, int(settings.backoff_s * 1000), int(settings.execution_timeout_s * 1000)
             ),
             quote_timeout_s=settings.quote_timeout_s,
+            terms=trading.terms,
         )
-        intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=SystemIds(), market=market)
+        intake = Intake(
+            settings=settings, store=store, bus=bus, clock=clock, ids=SystemIds(), market=market, terms=trading.terms
+        )
         await intake.refresh()
         worker = Worker(name="embedded", settings=settings, store=store, bus=bus, clock=clock, journey=journey)
         services = Services(
@@ -116,6 +119,7 @@ async def running(settings: Settings) -> AsyncIterator[Engine]:
             wallet=trading.signer.wallet,
             worker=worker,
             parts=trading.parts,
+            release=trading.release,
         )
         server = Server(create_api(services), settings)
         await server.start()

@@ -66,6 +66,9 @@ _queue_oldest = _gauge("queue_oldest_seconds", "How long the oldest waiting orde
 _queue_rate = _gauge("queue_ended_per_second", "Orders that ended, over the last minute")
 _faults = _counter("faults", "What went wrong inside the engine", "where")
 _quarantined = _gauge("pools_quarantined", "Pools that do not do what they are quoted to do, and are quoted no more")
+_released = _counter("pools_released", "Quarantined pools that are quoted again", "by")
+_rechecks = _counter("pool_checks", "Repetitions of swaps that quarantined pools had disagreed about", "outcome")
+_lookup_tables = _gauge("lookup_tables", "Address lookup tables that transactions use")
 _swept = _counter("markers_swept", "Orders' marker accounts whose rent was given back")
 _chain_faults = _counter("chain_faults", "Chain calls without a usable answer", "call", "code")
 
@@ -430,8 +433,32 @@ def feed_behind(code: str) -> None:
     _log.warning("market feed behind", code=code)
 
 
+def lookup_tables_read(tables: int, addresses: int) -> None:
+    """What the lookup tables that transactions use hold has changed."""
+    _lookup_tables.set(tables)
+    _log.info("lookup tables read", tables=tables, addresses=addresses)
+
+
+def lookup_table_unusable(table: str, why: str) -> None:
+    """A configured lookup table is not used from now on: transactions are longer without it."""
+    _log.warning("lookup table not used", table=table, reason=why)
+
+
 def pool_quarantined(pool: str, detail: str, count: int) -> None:
     """A pool did not do what it was quoted to do, again; it is quoted no more until it is released. `count`: how many
     are quarantined now."""
     _quarantined.set(count)
     _log.error("pool quarantined", pool=pool, detail=detail)
+
+
+def pool_checked(pool: str, outcome: str) -> None:
+    """The swap that a quarantined pool had disagreed about was simulated again: `agrees`, `differs` or `unknown`."""
+    _rechecks.labels(outcome).inc()
+    _log.info("quarantined pool checked", pool=pool, outcome=outcome)
+
+
+def pool_released(pool: str, by: str, count: int) -> None:
+    """A quarantined pool is quoted again, `by` checks or a `person`. `count`: how many still are quarantined."""
+    _quarantined.set(count)
+    _released.labels(by).inc()
+    _log.warning("pool released", pool=pool, by=by)

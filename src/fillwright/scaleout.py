@@ -34,16 +34,17 @@ from fillwright.execution.journey import Journey
 from fillwright.execution.rate import LocalLimiter
 from fillwright.execution.retry import RetryPolicy
 from fillwright.execution.worker import Worker
+from fillwright.market.feed import MarketFeed
 from fillwright.market.pools import load_pools
 from fillwright.paper.chain import PaperChain
-from fillwright.paper.link import World
+from fillwright.paper.feed import PaperMarketFeed
 from fillwright.paper.origin import Origin
 from fillwright.paper.remote import RemoteChain, RemoteMarket
 from fillwright.paper.server import PaperServer
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Cache, Clock, Limiter, Store
 from fillwright.store.postgres import PostgresStore
-from fillwright.trading import Parts, Trading, open_live_trading
+from fillwright.trading import Parts, Trading, follows_live_pools, open_live_paper, open_live_trading
 
 START_LIMIT_S = 60.0
 """How long a process waits for a store that is away when it starts."""
@@ -71,21 +72,38 @@ async def serving_paper(settings: Settings) -> AsyncIterator[str]:
     """The paper chain of an engine in many processes. Yields its address. Raises ConfigError in a live mode."""
     if settings.mode is not Mode.PAPER:
         raise ConfigError(f"mode {settings.mode} needs no paper chain: start `fillwright api` and `worker` alone")
-    if settings.paper_rpc_url is not None:
-        raise ConfigError("live pools are followed by `fillwright serve` alone, not by a shared paper chain")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    clock = SystemClock()
     async with AsyncExitStack() as opened:
         signer = PaperSigner.from_seed(settings.paper_seed)
-        loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
-        origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
-        chain = PaperChain(settings=settings, clock=SystemClock(), wallet=signer.wallet, origin=origin)
-        await chain.open()
-        opened.push_async_callback(chain.close)
-        world = World(signer.wallet, origin.tokens.all(), loaded.unpriced if loaded is not None else ())
-        server = PaperServer(chain, world, settings.paper_link)
+        follows = follows_live_pools(settings)
+        chain, market = await (_live_world if follows else _own_world)(settings, clock, signer, opened)
+        server = PaperServer(chain, market, settings.paper_link, wallet=signer.wallet, follows=follows)
         await server.start()
         opened.push_async_callback(server.close)
         yield settings.paper_link
+
+
+async def _own_world(
+    settings: Settings, clock: Clock, signer: PaperSigner, opened: AsyncExitStack
+) -> tuple[PaperChain, MarketFeed]:
+    """The simulated market, or account dumps. What waits for a venue's answer is whoever asks, not this process."""
+    loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
+    origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
+    chain = PaperChain(settings=settings, clock=clock, wallet=signer.wallet, origin=origin)
+    await chain.open()
+    opened.push_async_callback(chain.close)
+    unpriced = loaded.unpriced if loaded is not None else ()
+    feed = PaperMarketFeed(settings=settings, clock=clock, chain=chain, tokens=origin.tokens, unpriced=unpriced)
+    return chain, feed
+
+
+async def _live_world(
+    settings: Settings, clock: Clock, signer: PaperSigner, opened: AsyncExitStack
+) -> tuple[PaperChain, MarketFeed]:
+    """The pools of a real chain, followed. Raises ConfigError, ChainError."""
+    world = await open_live_paper(settings, clock, signer, opened)
+    return world.chain, world.market
 
 
 @asynccontextmanager
@@ -95,7 +113,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         shared = await _open_shared(settings, opened, hears=True)
         intake = Intake(
             settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, ids=SystemIds(),
-            market=shared.trading.market,
+            market=shared.trading.market, terms=shared.trading.terms,
         )  # fmt: skip
         limiter: Limiter = LocalLimiter(shared.clock)
         if settings.redis_url is not None:
@@ -112,6 +130,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         services = Services(
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
             clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),
+            release=shared.trading.release if settings.mode is Mode.PAPER else None,
         )  # fmt: skip
         api = create_api(services)
         await intake.refresh()
@@ -149,7 +168,7 @@ async def working(settings: Settings) -> AsyncIterator[str]:
         )
         journey = Journey(
             store=shared.store, clock=shared.clock, market=trading.market, attempts=attempts, policy=policy,
-            quote_timeout_s=settings.quote_timeout_s,
+            quote_timeout_s=settings.quote_timeout_s, terms=trading.terms,
         )  # fmt: skip
         name = f"{socket.gethostname()}-{os.getpid()}"
         worker = Worker(
@@ -172,7 +191,8 @@ async def working(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _open_shared(settings: Settings, opened: AsyncExitStack, *, hears: bool) -> Shared:
-    """`hears`: the process has readers of events. Raises ConfigError, and Unavailable where the store or the chain stays away."""
+    """`hears`: the process has readers of events. Raises ConfigError, and Unavailable where the store or the chain
+    stays away."""
     if settings.database_url is None:
         raise ConfigError("many processes share a PostgreSQL store: set FILLWRIGHT_DATABASE_URL")
     clock = SystemClock()

@@ -14,12 +14,22 @@ from pathlib import Path
 
 import msgspec
 
-from fillwright.chain.live import LiveConfig, LiveMarket, market_at, open_live, open_market, read_live
+from fillwright.chain.live import (
+    Live,
+    LiveConfig,
+    LiveMarket,
+    cluster_at,
+    endpoint_at,
+    market_at,
+    open_live,
+    open_market,
+    read_live,
+)
 from fillwright.chain.rents import MarkerRents
 from fillwright.config import Mode, Settings
-from fillwright.domain.accounts import Mint
+from fillwright.domain.accounts import Address, Mint
 from fillwright.domain.errors import ChainError, ConfigError, InvalidInput
-from fillwright.domain.tokens import DEVNET_TOKENS, MAINNET_TOKENS, TokenList
+from fillwright.domain.tokens import DEVNET_TOKENS, MAINNET_TOKENS, TokenList, tokens_of
 from fillwright.execution.bids import Bidding, BidPolicy
 from fillwright.market.feed import MarketFeed
 from fillwright.market.pools import load_pools
@@ -29,6 +39,7 @@ from fillwright.paper.live import LiveOrigin, LivePaperFeed
 from fillwright.paper.origin import Origin
 from fillwright.paper.signer import PaperSigner
 from fillwright.ports import Chain, Clock, Signer
+from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms, Terms, default_terms
 
 SECRET_BYTES = 32
 MODE_FILE = "mode"
@@ -38,10 +49,20 @@ DEFAULT_PAIR = "SOL/USDC"
 Parts = tuple[tuple[str, Callable[[], bool | str]], ...]
 
 
+Release = Callable[[Address], bool]
+"""Whether the pool was quarantined; it is not any more."""
+
+
+def never_quarantined(pool: Address) -> bool:
+    """Of a market whose pools do what they are quoted to do: nothing to release."""
+    return False
+
+
 class Trading(msgspec.Struct, frozen=True):
     """Everything open. `prompt`: the chain builds and simulates within milliseconds. `witness`: a second provider's
     view of it. `bidding`: attempts bid again by it; None where nothing competes by price. `rents`: gives markers' rent
-    back; None where there is none. `parts`: by name, what the process leans on. `notes` are for people."""
+    back; None where there is none. `parts`: by name, what the process leans on. `notes` are for people. `terms`: what
+    orders are routed under. `release`: has a quarantined pool quoted again."""
 
     chain: Chain
     market: MarketFeed
@@ -53,6 +74,25 @@ class Trading(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     prompt: bool = True
     bidding: Bidding | None = None
+    terms: Terms = default_terms
+    release: Release = never_quarantined
+
+
+class LiveTerms:
+    """The terms of a live chain: what its lookup tables hold now, whose accounts may stand in them, whether a tip is
+    paid."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._terms = DEFAULT_TERMS
+
+    def __call__(self) -> RoutingTerms:
+        live, contents = self._live, self._live.tables.contents
+        if self._terms is DEFAULT_TERMS or contents is not self._terms.lookup_tables:
+            # Without tables any account takes the same room; whose it is need not be kept with each decision.
+            wallet, tips = (live.signer.wallet, live.tip_accounts) if contents else ("", live.tip_accounts[:1])
+            self._terms = RoutingTerms(lookup_tables=contents, wallet=wallet, tip_accounts=tips)
+        return self._terms
 
 
 @asynccontextmanager
@@ -61,7 +101,7 @@ async def open_trading(settings: Settings, clock: Clock) -> AsyncIterator[Tradin
     async with AsyncExitStack() as opened:
         if settings.mode is not Mode.PAPER:
             yield await opened.enter_async_context(open_live_trading(settings, clock))
-        elif settings.paper_rpc_url is not None or settings.live_config is not None:
+        elif follows_live_pools(settings):
             yield await _paper_on_live_pools(settings, clock, opened)
         else:
             yield await _paper(settings, clock, opened)
@@ -85,6 +125,8 @@ async def open_live_trading(settings: Settings, clock: Clock) -> AsyncIterator[T
             rents=MarkerRents(rpc=live.rpc, chain=live.chain, signer=live.signer),
             parts=live.parts,
             notes=() if live.witness is not None else ("no witness is configured: one provider is believed",),
+            terms=LiveTerms(live),
+            release=live.release,
         )
 
 
@@ -134,7 +176,8 @@ async def _paper(settings: Settings, clock: Clock, opened: AsyncExitStack) -> Tr
     """The simulated market, or account dumps."""
     loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
     origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
-    signer, chain = await _paper_chain(settings, clock, origin, opened)
+    signer = _paper_signer(settings)
+    chain = await _paper_chain(settings, clock, origin, signer, opened)
     unpriced = loaded.unpriced if loaded is not None else ()
     market = PaperMarketFeed(settings=settings, clock=clock, chain=chain, tokens=origin.tokens, unpriced=unpriced)
     notes = loaded.notes if loaded is not None else ()
@@ -142,7 +185,31 @@ async def _paper(settings: Settings, clock: Clock, opened: AsyncExitStack) -> Tr
 
 
 async def _paper_on_live_pools(settings: Settings, clock: Clock, opened: AsyncExitStack) -> Trading:
-    tokens = TokenList(MAINNET_TOKENS)
+    signer = _paper_signer(settings)
+    world = await open_live_paper(settings, clock, signer, opened)
+    note = "fills are simulated: nothing is sent to the chain that is followed"
+    secret = marker_secret(settings.data_dir)
+    return Trading(world.chain, world.market, signer, secret, parts=world.parts, notes=(note,))
+
+
+def follows_live_pools(settings: Settings) -> bool:
+    """Whether paper trades on the pools of a real chain."""
+    return settings.paper_rpc_url is not None or settings.live_config is not None
+
+
+class LivePaper(msgspec.Struct, frozen=True):
+    """A paper chain on a real chain's pools, open, and the market of both. `parts` as those of Trading."""
+
+    chain: PaperChain
+    market: LivePaperFeed
+    parts: Parts
+
+
+async def open_live_paper(settings: Settings, clock: Clock, signer: PaperSigner, opened: AsyncExitStack) -> LivePaper:
+    """Follow the pools that the settings name; `opened` closes what this opens. Raises ConfigError, ChainError."""
+    url = settings.paper_rpc_url
+    endpoints = read_config(settings).endpoints if url is None else (endpoint_at(url.get_secret_value()),)
+    tokens = TokenList(tokens_of(await cluster_at(endpoints, clock)))
     config = _followed(settings, tokens)
     try:
         market: LiveMarket = await opened.enter_async_context(open_market(config, clock=clock, tokens=tokens))
@@ -152,11 +219,9 @@ async def _paper_on_live_pools(settings: Settings, clock: Clock, opened: AsyncEx
     if not market.feed.current().pools:
         raise ConfigError("none of the pools at --rpc can be priced: name some with --pool")
     origin = LiveOrigin(tokens=market.feed.tokens, newest=market.feed.current)
-    signer, chain = await _paper_chain(settings, clock, origin, opened)
+    chain = await _paper_chain(settings, clock, origin, signer, opened)
     feed = LivePaperFeed(live=market.feed, chain=chain, pools=origin.pools)
-    note = "fills are simulated: nothing is sent to the chain that is followed"
-    parts = tuple(market.parts())
-    return Trading(chain, feed, signer, marker_secret(settings.data_dir), parts=parts, notes=(note,))
+    return LivePaper(chain, feed, tuple(market.parts()))
 
 
 def _followed(settings: Settings, tokens: TokenList) -> LiveConfig:
@@ -190,13 +255,16 @@ def _mint(text: str, tokens: TokenList) -> Mint:
         return Mint(text)
 
 
+def _paper_signer(settings: Settings) -> PaperSigner:
+    return PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
+
+
 async def _paper_chain(
-    settings: Settings, clock: Clock, origin: Origin, opened: AsyncExitStack
-) -> tuple[PaperSigner, PaperChain]:
-    signer = PaperSigner.from_file(settings.data_dir / "paper-wallet.json")
+    settings: Settings, clock: Clock, origin: Origin, signer: PaperSigner, opened: AsyncExitStack
+) -> PaperChain:
     chain = PaperChain(
         settings=settings, clock=clock, wallet=signer.wallet, origin=origin, has_signed=signer.has_signed
     )
     await chain.open()
     opened.push_async_callback(chain.close)
-    return signer, chain
+    return chain

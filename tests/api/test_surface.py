@@ -128,10 +128,11 @@ def test_the_specification_names_every_route() -> None:
                 ("get", "/v1/stats"),
                 ("get", "/v1/admin/queue"),
                 ("post", "/v1/admin/queue/{turn}"),
+                ("post", "/v1/admin/pools/{address}/release"),
                 ("get", "/health/live"),
                 ("get", "/health/ready"),
             }
-            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 17
+            assert len({held["operationId"] for methods in found["paths"].values() for held in methods.values()}) == 18
             request = found["components"]["schemas"]["OrderRequest"]
             assert request["additionalProperties"] is False
             assert '"null"' not in str(request)

@@ -156,8 +156,13 @@ class World:
 
 
 @asynccontextmanager
-async def serving(market: FixedMarket | None = None, **overrides: Any) -> AsyncIterator[World]:
-    """A world that serves until the block ends. `overrides`: settings."""
+async def serving(
+    market: FixedMarket | None = None,
+    *,
+    release: Callable[[Address], bool] | None = lambda pool: False,
+    **overrides: Any,
+) -> AsyncIterator[World]:
+    """A world that serves until the block ends. `release`: as the services'. `overrides`: settings."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(_env_file=None, data_dir=Path(folder), port=0, **overrides)  # type: ignore[call-arg]
         clock, bus, market = SystemClock(), MemoryBus(), market or FixedMarket()
@@ -166,8 +171,9 @@ async def serving(market: FixedMarket | None = None, **overrides: Any) -> AsyncI
         await bus.open()
         intake = Intake(settings=settings, store=store, bus=bus, clock=clock, ids=SystemIds(), market=market)
         services = Services(
-            settings=settings, store=store, bus=bus, intake=intake, market=market, clock=clock, wallet=WALLET
-        )
+            settings=settings, store=store, bus=bus, intake=intake, market=market, clock=clock, wallet=WALLET,
+            release=release,
+        )  # fmt: skip
         api = create_api(services)
         server = Server(api, settings)
         await server.start()

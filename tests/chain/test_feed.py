@@ -22,6 +22,7 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import ChainError
 from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.market.drift import DriftPolicy, DriftSentinel
+from fillwright.market.guards import GuardPolicy, PriceGuard
 from fillwright.venues.registry import VENUES
 from fillwright.venues.venue import Pool, Swap
 
@@ -290,3 +291,17 @@ def _always(pool: Pool) -> Any:
         return pool
 
     return reread
+
+
+def test_a_pool_whose_price_is_refused_is_listed_and_never_quoted() -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM, DLMM)
+        (thin, other) = world.held
+        (own,) = set(world.pool(thin).mints) - set(world.pool(other).mints)
+        guard = PriceGuard(GuardPolicy(min_depth={own: 2**64 - 1}))
+        async with engine(world) as running, feed(running, price_guard=guard) as following:
+            market = following.current()
+            assert set(market.pools) == {other}
+            assert [(each.address, each.reason) for each in market.unpriced] == [(thin, "price_refused")]
+
+    asyncio.run(run())

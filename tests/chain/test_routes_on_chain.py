@@ -8,14 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
-from solders.account import Account
 from solders.message import from_bytes_versioned
-from solders.pubkey import Pubkey
 from tests.chain.test_solana import check_balances, land
-from tests.chain.world import WALLET, LocalWorld, engine, sign
+from tests.chain.world import WALLET, LocalWorld, engine, put_table, sign
 
 from fillwright.chain.endpoint import RpcEndpoint
-from fillwright.chain.lookup import LOOKUP_PROGRAM
 from fillwright.chain.programs import marker_account
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.sender import NodeSender, Senders
@@ -84,24 +81,13 @@ def test_a_split_over_the_same_pool_twice_keeps_the_plans_bound() -> None:
     asyncio.run(run())
 
 
-def lookup_table(world: LocalWorld) -> Pubkey:
-    """A table with every account of the pools, put in place."""
-    key = Pubkey.from_bytes(bytes([77]) * 32)
-    addresses = [Pubkey.from_string(each) for keys in world.held.values() for each in keys]
-    # LookupTableMeta: state, deactivation slot, last extended slot and index, authority, padding.
-    meta = (1).to_bytes(4, "little") + b"\xff" * 8 + bytes(8) + b"\x00" + b"\x00" + bytes(32) + bytes(2)
-    data = meta.ljust(56, b"\x00") + b"".join(map(bytes, addresses))
-    world.local.set_account(str(key), Account(10**9, data, Pubkey.from_string(LOOKUP_PROGRAM)))
-    return key
-
-
 def test_a_lookup_table_makes_the_transaction_shorter_and_is_read_back() -> None:
     async def run() -> None:
         world = LocalWorld(CPMM, V4)
         plan = two_hops(world)
-        key = lookup_table(world)
+        key = put_table(world.local, [each for keys in world.held.values() for each in keys])
         sizes = []
-        for tables in ((), (str(key),)):
+        for tables in ((), (key,)):
             async with engine(world, lookup_tables=tables) as running:
                 message = await running.chain.build(plan, await running.chain.latest_blockhash())
                 sizes.append(len(message))
@@ -117,15 +103,15 @@ def test_a_lookup_table_makes_the_transaction_shorter_and_is_read_back() -> None
     asyncio.run(run())
 
 
-def test_a_table_that_is_none_is_refused() -> None:
+def test_a_table_that_is_none_is_not_used_and_says_so() -> None:
     async def run() -> None:
         world = LocalWorld(CPMM)
         (address,) = world.held
         async with engine(world, lookup_tables=(world.wallet,)) as running:
             plan = world.plan([(address, WRAPPED_SOL, 10_000_000)])
-            with pytest.raises(ChainError) as refused:
-                await running.chain.build(plan, await running.chain.latest_blockhash())
-            assert refused.value.code == "table_missing"
+            message = await running.chain.build(plan, await running.chain.latest_blockhash())
+            assert not from_bytes_versioned(message).address_table_lookups
+            assert f"{world.wallet} is no lookup table" in running.tables.state
 
     asyncio.run(run())
 

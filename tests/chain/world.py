@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import solders.account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from tests.venues.raydium_data import pool_accounts
 
 from fillwright.chain.endpoint import RpcEndpoint
+from fillwright.chain.lookup import LOOKUP_PROGRAM, LookupTables
 from fillwright.chain.programs import WSOL, token_account
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.sender import NodeSender, Senders
@@ -173,12 +175,15 @@ class LocalWorld:
 class Engine:
     """The adapter and what it needs, open."""
 
-    def __init__(self, world: LocalWorld, node: LocalNode, rpc: Rpc, stream: Stream, chain: SolanaChain) -> None:
+    def __init__(
+        self, world: LocalWorld, node: LocalNode, rpc: Rpc, stream: Stream, chain: SolanaChain, tables: LookupTables
+    ) -> None:
         self.world = world
         self.node = node
         self.rpc = rpc
         self.stream = stream
         self.chain = chain
+        self.tables = tables
 
 
 def sign(message: bytes, keypair: Keypair = WALLET) -> Signed:
@@ -186,8 +191,19 @@ def sign(message: bytes, keypair: Keypair = WALLET) -> Signed:
     return Signed(str(signature), b"\x01" + bytes(signature) + message)
 
 
+def put_table(local: LocalChain, addresses: Sequence[str], *, number: int = 77, deactivated: bool = False) -> str:
+    """A lookup table that holds these addresses, put in place or over its earlier self."""
+    key = Pubkey.from_bytes(bytes([number]) * 32)
+    # LookupTableMeta: state, deactivation slot, last extended slot and index, authority, padding.
+    given_up = (local.slot if deactivated else 2**64 - 1).to_bytes(8, "little")
+    meta = (1).to_bytes(4, "little") + given_up + bytes(8) + b"\x00" + b"\x00" + bytes(32) + bytes(2)
+    data = meta.ljust(56, b"\x00") + b"".join(bytes(Pubkey.from_string(each)) for each in addresses)
+    local.set_account(str(key), solders.account.Account(10**9, data, Pubkey.from_string(LOOKUP_PROGRAM)))
+    return str(key)
+
+
 @asynccontextmanager
-async def engine(world: LocalWorld, **options: Any) -> AsyncIterator[Engine]:
+async def engine(world: LocalWorld, *, lookup_tables: Sequence[str] = (), **options: Any) -> AsyncIterator[Engine]:
     clock = SystemClock()
     node = LocalNode(world.local)
     await node.open()
@@ -196,6 +212,8 @@ async def engine(world: LocalWorld, **options: Any) -> AsyncIterator[Engine]:
     stream = Stream(node.websocket_url, clock)
     await stream.open()
     senders = Senders([NodeSender(rpc, state) for state in rpc.endpoints])
+    tables = LookupTables(rpc, [Pubkey.from_string(key) for key in lookup_tables])
+    await tables.refresh()
     chain = SolanaChain(
         rpc=rpc,
         senders=senders,
@@ -203,10 +221,11 @@ async def engine(world: LocalWorld, **options: Any) -> AsyncIterator[Engine]:
         wallet=world.wallet,
         market=world.snapshot,
         stream=stream,
+        lookup_tables=tables,
         **options,
     )
     try:
-        yield Engine(world, node, rpc, stream, chain)
+        yield Engine(world, node, rpc, stream, chain, tables)
     finally:
         await senders.close()
         await stream.close()
@@ -223,4 +242,15 @@ async def until(condition: Any, tries: int = 2_000) -> None:
     raise AssertionError("it did not happen")
 
 
-__all__ = ["WALLET", "WSOL", "Engine", "LocalWorld", "engine", "program_path", "sign", "skip_without", "until"]
+__all__ = [
+    "WALLET",
+    "WSOL",
+    "Engine",
+    "LocalWorld",
+    "engine",
+    "program_path",
+    "put_table",
+    "sign",
+    "skip_without",
+    "until",
+]

@@ -208,6 +208,7 @@ LIVE = {"FILLWRIGHT_API_KEYS": KEYS, "FILLWRIGHT_LIVE_CONFIG": "live.toml"}
         ({"FILLWRIGHT_MODE": "devnet", **LIVE, "FILLWRIGHT_SNAPSHOT": "pools"}, "SNAPSHOT"),
         ({"FILLWRIGHT_MODE": "devnet", **LIVE, "FILLWRIGHT_PAPER_RPC_URL": "http://n"}, "PAPER_RPC_URL"),
         ({"FILLWRIGHT_SNAPSHOT": "pools", "FILLWRIGHT_PAPER_RPC_URL": "http://n"}, "SNAPSHOT"),
+        ({"FILLWRIGHT_SNAPSHOT": "pools", **LIVE}, "LIVE_CONFIG"),
         ({"FILLWRIGHT_PAPER_POOLS": "x"}, "PAPER_RPC_URL"),
     ],
 )

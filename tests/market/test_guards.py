@@ -12,7 +12,7 @@ from tests.venues.raydium_data import pool_accounts
 
 from fillwright.domain.accounts import Account, Address, ChainClock, Mint
 from fillwright.market.drift import DriftPolicy, DriftSentinel
-from fillwright.market.guards import GuardPolicy, TokenGuard, judge_mint, judge_price, median
+from fillwright.market.guards import GuardPolicy, PriceGuard, TokenGuard, judge_mint, judge_price, median
 from fillwright.market.snapshot import Snapshot, index_pairs
 from fillwright.venues.raydium_cpmm import VENUE
 from fillwright.venues.raydium_cpmm.layout import CpmmPool
@@ -132,6 +132,26 @@ def test_a_price_far_from_the_other_pools_median_is_refused() -> None:
         assert "median" in judge_price(snapshot, liar, mint, POLICY)
         assert all(judge_price(snapshot, pool, mint, POLICY) == "" for pool in pools)
     assert judge_price(market(liar), liar, base.mints[0], POLICY) == ""
+
+
+def test_the_guard_of_a_market_refuses_what_is_far_off_until_it_comes_back() -> None:
+    base = base_pool()
+    pools = {name: with_price(base, name, ppm) for name, ppm in (("a", 1_000_000), ("b", 1_010_000), ("c", 990_000))}
+    off, back = with_price(base, "d", 1_100_000), with_price(base, "d", 1_005_000)
+    guard = PriceGuard(POLICY)
+
+    def refused(*others: CpmmPool) -> set[str]:
+        market = {pool.address: pool for pool in (*pools.values(), *others)}
+        found = guard.refused(CLOCK, market)
+        assert all("median" in why for why in found.values())
+        return set(found)
+
+    assert refused() == set()
+    assert refused(off) == refused(off) == {"d"}
+    assert refused(back) == set()
+    assert refused(off) == {"d"}
+    assert refused() == set()
+    assert guard.refused(CLOCK, {Address("d"): off}) == {}
 
 
 def test_a_pool_that_can_not_take_the_minimum_depth_is_refused() -> None:

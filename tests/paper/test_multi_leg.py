@@ -17,19 +17,16 @@ from fillwright.domain.transactions import RevertReason, SwapPlan
 from fillwright.market.snapshot import Snapshot
 from fillwright.paper.transaction import MARKER_LAMPORTS
 from fillwright.routing.route import Router
-from fillwright.routing.terms import RoutingTerms
 from fillwright.venues.meteora_damm_v2.layout import DammV2Pool
 from fillwright.venues.meteora_dlmm.layout import DlmmPool
 from fillwright.venues.raydium_cpmm.layout import CpmmPool
 from paper.manual_clock import ManualClock
 from paper.worlds import BONK, ONE_SOL, OWNER, RAY, SOL, STILL, USDC, PaperWorld, open_world
-from routing.cases import order
-
-TABLES = RoutingTerms(lookup_tables=True)
+from routing.cases import order, tabled
 
 
 def routed(world: PaperWorld, mints: tuple[Mint, Mint], amount: int, mode: SwapMode = SwapMode.EXACT_IN) -> Route:
-    decision = Router().decide(order(*mints, amount, mode), world.snapshot, TABLES)
+    decision = Router().decide(order(*mints, amount, mode), world.snapshot, tabled(world.snapshot))
     assert decision.route is not None
     return decision.route
 

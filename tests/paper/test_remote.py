@@ -13,21 +13,26 @@ import pytest
 
 from chain.conformance import ChainConformance, Harness
 from fillwright.clock import SystemClock
+from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import AlreadyProcessed, ChainError, ConfigError, Unavailable
+from fillwright.domain.tokens import Token
 from fillwright.domain.transactions import Commitment
+from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs
 from fillwright.paper import remote
-from fillwright.paper.link import World, parse_address
+from fillwright.paper.link import parse_address
 from fillwright.paper.remote import RemoteChain, RemoteMarket
 from fillwright.paper.server import PaperServer
+from fillwright.venues.venue import Pool
 from paper.manual_clock import ManualClock
 from paper.worlds import SOL, STILL, TOKENS, USDC, PaperWorld, open_world, settings
 
 SLOT_MS = 400
+NEW_MINT = Mint("4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU")
 
 
 @asynccontextmanager
 async def served(world: PaperWorld, address: str) -> AsyncIterator[PaperServer]:
-    server = PaperServer(world.chain, World(world.signer.wallet, TOKENS.all(), ()), address)
+    server = PaperServer(world.chain, world.feed, address, wallet=world.signer.wallet)
     await server.start()
     try:
         yield server
@@ -124,6 +129,68 @@ def test_the_market_is_a_replica_of_the_chains(tmp_path: Path, kind: str) -> Non
     from servers import free_port
 
     run(a_replica_follows(tmp_path, address_in(tmp_path) if kind == "unix" else f"127.0.0.1:{free_port()}"))
+
+
+class Followed:
+    """A market feed whose pools come and go, as a real chain's do."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.all, self.snapshot, self.tokens, self.away = snapshot, snapshot, TOKENS, False
+
+    def without(self, *gone: Pool) -> None:
+        addresses = {pool.address for pool in gone}
+        pools = {address: pool for address, pool in self.all.pools.items() if address not in addresses}
+        unpriced = tuple(Unpriced(pool.address, pool.venue, "stale", "not heard of") for pool in gone)
+        self.snapshot = Snapshot(self.all.clock, pools, index_pairs(pools.values()), unpriced)
+
+    def current(self) -> Snapshot:
+        if self.away:
+            raise ChainError("the market can't be told")
+        return self.snapshot
+
+    async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
+        return self.snapshot
+
+
+def test_pools_that_are_followed_come_and_go_for_every_replica(tmp_path: Path) -> None:
+    async def work() -> None:
+        address = address_in(tmp_path)
+        async with open_world(tmp_path, clock=SystemClock(), **STILL) as world:
+            followed = Followed(world.snapshot)
+            server = PaperServer(world.chain, followed, address, wallet=world.signer.wallet, follows=True)
+            await server.start()
+            slow = settings(tmp_path, **{**STILL, "paper_raydium_quote_delay_ms": 10**6})
+            async with connected(address) as chain:
+                market = RemoteMarket(settings=slow, clock=SystemClock(), chain=chain)
+                assert dict(market.current().pools) == dict(followed.all.pools)
+                gone = followed.all.of_pair(SOL, USDC)
+                followed.without(gone[0])
+                await until(lambda: gone[0].address not in market.current().pools)
+                assert [each.address for each in market.current().unpriced] == [gone[0].address]
+                # The others of the pair answer, and at once: the venues' delays are the simulated market's.
+                assert (await market.fetch(SOL, USDC)).of_pair(SOL, USDC) == gone[1:]
+                followed.without(*gone)
+                await until(lambda: not market.current().of_pair(SOL, USDC))
+                with pytest.raises(ChainError) as stale:
+                    await market.fetch(SOL, USDC)
+                assert stale.value.code == "market_stale"
+                async with connected(address) as later:
+                    assert later.snapshot().unpriced == market.current().unpriced
+                    followed.tokens = TOKENS.extended([Token("", NEW_MINT, 3)])
+                    followed.snapshot = followed.all
+                    for replica in (chain, later):
+                        await until(lambda replica=replica: len(replica.snapshot().of_pair(SOL, USDC)) == len(gone))  # type: ignore[misc]
+                        assert replica.snapshot().by_pair == followed.all.by_pair
+                        assert replica.snapshot().unpriced == ()
+                        assert replica.tokens.get(NEW_MINT) is not None
+                followed.away = True
+                await asyncio.sleep(0.05)
+                followed.away = False
+                followed.without(gone[0])
+                await until(lambda: gone[0].address not in market.current().pools)
+            await server.close()
+
+    run(work())
 
 
 def test_an_outcome_is_told_without_being_asked_for(tmp_path: Path) -> None:

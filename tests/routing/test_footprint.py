@@ -1,46 +1,22 @@
-"""Transaction sizes against messages that solders really encodes."""
+"""What transactions take, by their legs; `tests/chain/test_sizes.py` holds it against transactions that are built."""
 
 from __future__ import annotations
 
-import pytest
-from solders.hash import Hash
-from solders.instruction import AccountMeta, Instruction
-from solders.message import Message
 from solders.pubkey import Pubkey
 
+from fillwright.domain.accounts import Address
 from fillwright.domain.amounts import SwapMode
+from fillwright.domain.lookup_tables import LookupTable
 from fillwright.routing.book import Side
-from fillwright.routing.footprint import LegLoad, footprint, independent, leg_load
+from fillwright.routing.footprint import Scale, footprint, independent, leg_load
 from fillwright.routing.terms import RoutingTerms
+from fillwright.venues.token_program import TOKEN_PROGRAM
 from fillwright.venues.venue import Swap, SwapAccounts
-from routing.cases import HELD, direct_market, sides_of
+from routing.cases import HELD, direct_market, sides_of, tabled
 
 MARKET = direct_market(6, 24)
 SIDES = {side.pool.venue: side for side in sides_of(MARKET)}
 AMOUNT = 10**9
-
-
-def encoded(loads: list[LegLoad], wallet: bytes) -> int:
-    """The signed bytes of a legacy transaction with instructions of these shapes."""
-    instructions = []
-    for load in loads:
-        named = sorted(load.keys)
-        listed = (named * load.accounts)[: load.accounts]
-        metas = [AccountMeta(Pubkey.from_bytes(key), key == wallet, True) for key in listed]
-        instructions.append(Instruction(Pubkey.from_bytes(load.program), bytes(load.data_bytes), metas))
-    message = Message.new_with_blockhash(instructions, Pubkey.from_bytes(wallet), Hash.default())
-    return 1 + 64 + len(bytes(message))
-
-
-@pytest.mark.parametrize("venues", [("raydium_cpmm",), ("raydium_amm_v4", "meteora_damm_v2"), tuple(sorted(SIDES))])
-def test_sizes_are_those_of_encoded_messages(venues: tuple[str, ...]) -> None:
-    from fillwright.routing.footprint import _stand_in, _surroundings
-
-    loads = [leg_load(SIDES[venue], AMOUNT, MARKET.clock) for venue in venues]
-    mints = (HELD[0].mint, HELD[1].mint)
-    around = list(_surroundings(mints, True))
-    size = footprint(loads, mints, RoutingTerms(), marker=True)
-    assert size.size_bytes == encoded([*around, *loads], bytes(_stand_in("wallet")))
 
 
 def test_a_load_is_what_the_venue_builds() -> None:
@@ -57,10 +33,38 @@ def test_lookup_tables_make_transactions_smaller_and_lock_as_much() -> None:
     loads = [leg_load(side, AMOUNT, MARKET.clock) for side in SIDES.values()]
     mints = (HELD[0].mint, HELD[1].mint)
     plain = footprint(loads, mints, RoutingTerms(), marker=True)
-    tabled = footprint(loads, mints, RoutingTerms(lookup_tables=True), marker=True)
-    assert tabled.size_bytes < plain.size_bytes
-    assert tabled.locks == plain.locks
+    with_tables = footprint(loads, mints, tabled(MARKET), marker=True)
+    assert with_tables.size_bytes < plain.size_bytes
+    assert with_tables.locks == plain.locks
     assert not plain.fits(RoutingTerms())
+
+
+def test_a_table_with_one_address_of_a_transaction_changes_nothing() -> None:
+    load = leg_load(SIDES["raydium_cpmm"], AMOUNT, MARKET.clock)
+    mints = (HELD[0].mint, HELD[1].mint)
+    key = bytes(Pubkey.from_string(SIDES["raydium_cpmm"].address))
+    terms = RoutingTerms(lookup_tables=(LookupTable(Address("t"), frozenset({key})),))
+    assert footprint([load], mints, terms, marker=True) == footprint([load], mints, RoutingTerms(), marker=True)
+
+
+def test_what_signs_or_is_invoked_is_not_looked_up() -> None:
+    load = leg_load(SIDES["raydium_cpmm"], AMOUNT, MARKET.clock)
+    mints = (HELD[0].mint, HELD[1].mint)
+    invoked = {load.program, bytes(32), bytes(Pubkey.from_string(TOKEN_PROGRAM))}
+    terms = RoutingTerms(lookup_tables=(LookupTable(Address("t"), frozenset(invoked)),))
+    assert footprint([load], mints, terms, marker=True) == footprint([load], mints, RoutingTerms(), marker=True)
+
+
+def test_the_terms_of_a_decision_keep_of_the_tables_what_it_has_looked_at() -> None:
+    load = leg_load(SIDES["raydium_cpmm"], AMOUNT, MARKET.clock)
+    terms = tabled(MARKET)
+    scale = Scale(terms)
+    assert scale.terms().lookup_tables[0].held == frozenset()
+    size = scale.weigh([load], (HELD[0].mint, HELD[1].mint), marker=True)
+    kept = scale.terms()
+    assert 0 < len(kept.lookup_tables[0].held) < len(terms.lookup_tables[0].held)
+    assert footprint([load], (HELD[0].mint, HELD[1].mint), kept, marker=True) == size
+    assert Scale(RoutingTerms()).terms() == RoutingTerms()
 
 
 def test_the_marker_costs_what_was_measured() -> None:
@@ -68,7 +72,7 @@ def test_the_marker_costs_what_was_measured() -> None:
     # Without wSOL the system program comes in by the token accounts alone.
     mints = (HELD[1].mint, HELD[2].mint)
     with_marker, without = (footprint(loads, mints, RoutingTerms(), marker=flag).size_bytes for flag in (True, False))
-    assert with_marker - without <= 161
+    assert with_marker - without == 161
 
 
 def test_legs_that_write_one_account_are_not_independent() -> None:

@@ -16,11 +16,12 @@ from fillwright.routing.largest import decide_order
 from fillwright.routing.mid import mid_ratio
 from fillwright.routing.replay import decide_recorded, replay
 from fillwright.routing.route import Router
-from routing.cases import FREE, amount_of, direct_market, order
+from routing.cases import FREE, amount_of, direct_market, order, tabled
 from routing.cases import HELD as PAIR
 
 SNAPSHOT = market(12, 250)
 HELD = coins(12, 25)
+TABLED = tabled(SNAPSHOT)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -31,6 +32,22 @@ def test_a_replay_is_the_decision(seed: int) -> None:
     spec = order(source.mint, target.mint, amount_of(source, 10 ** draw.uniform(0, 5)), mode)
     decision, stored = decide_recorded(Router(), spec, SNAPSHOT)
     assert replay(spec, stored) == decision
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_replay_knows_the_lookup_tables_of_its_decision_and_no_more_of_them(seed: int) -> None:
+    draw, legs = Random(f"tables/{seed}"), 0
+    for _ in range(4):
+        source, target = draw.sample(HELD[:12], 2)
+        spec = order(source.mint, target.mint, amount_of(source, 10 ** draw.uniform(2, 6)))
+        decision, stored = decide_recorded(Router(), spec, SNAPSHOT, TABLED)
+        assert replay(spec, stored) == decision
+        assert decision.route == Router().decide(spec, SNAPSHOT, TABLED).route
+        assert [table.address for table in decision.terms.lookup_tables] == ["a table"]
+        assert len(decision.terms.lookup_tables[0].held) * 4 < len(TABLED.lookup_tables[0].held)
+        assert decide_recorded(Router(), spec, SNAPSHOT, TABLED)[1] == stored
+        legs = max(legs, len(decision.route.legs) if decision.route else 0)
+    assert legs > 1
 
 
 @pytest.mark.parametrize("below_bps", [30, 200, -50])

@@ -18,12 +18,12 @@ from fillwright.paper.generator import coins, market, pool_of_pair, snapshot_of
 from fillwright.routing.route import Decision, Router, decide
 from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
 from fillwright.venues.venue import Swap
-from routing.cases import FREE, HELD, amount_of, direct_market, order, sides_of
+from routing.cases import FREE, HELD, amount_of, direct_market, order, sides_of, tabled
 
 SOURCE, TARGET = HELD[0].mint, HELD[1].mint
-TABLES = RoutingTerms(lookup_tables=True)
 BIG = market(5, 400)
 BIG_HELD = coins(5, 40)
+BIG_TABLED = tabled(BIG)
 
 
 def best_alone(spec: OrderSpec, snapshot: Snapshot) -> int:
@@ -138,7 +138,7 @@ def test_routes_over_paths_keep_the_same_promises(seed: int) -> None:
         source, target = draw.sample(BIG_HELD[:14], 2)
         mode = draw.choice((SwapMode.EXACT_IN, SwapMode.EXACT_IN, SwapMode.EXACT_OUT))
         spec = order(source.mint, target.mint, amount_of(source, 10 ** draw.uniform(0, 6)), mode)
-        for terms in (FREE, TABLES, DEFAULT_TERMS):
+        for terms in (FREE, BIG_TABLED, DEFAULT_TERMS):
             check(spec, BIG, router.decide(spec, BIG, terms), terms)
 
 
@@ -160,7 +160,7 @@ def test_what_a_router_remembers_changes_no_decision() -> None:
         snapshot = Snapshot(clock, {**snapshot.pools, address: pool}, snapshot.by_pair)
         source, target = draw.sample(BIG_HELD[:10], 2)
         spec = order(source.mint, target.mint, amount_of(source, 10 ** draw.uniform(1, 5)))
-        assert router.decide(spec, snapshot, TABLES) == Router().decide(spec, snapshot, TABLES)
+        assert router.decide(spec, snapshot, BIG_TABLED) == Router().decide(spec, snapshot, BIG_TABLED)
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -209,7 +209,7 @@ def test_inputs_beyond_all_reserves_are_refused_fast_and_with_a_reason(venue: st
     snapshot = direct_market(2, 8, venue=venue)
     spec = order(SOURCE, TARGET, U64_MAX)
     started = perf_counter()
-    decision = Router().decide(spec, snapshot, TABLES)
+    decision = Router().decide(spec, snapshot, tabled(snapshot))
     assert perf_counter() - started < 1.0
     assert decision.route is None
     assert decision.problem is not None

@@ -12,7 +12,7 @@ from fillwright.paper.generator import coins, market
 from fillwright.routing.route import Router
 from fillwright.routing.search import Search
 from fillwright.routing.terms import RoutingTerms
-from routing.cases import FREE, HELD, amount_of, direct_market, order
+from routing.cases import FREE, HELD, amount_of, direct_market, order, tabled
 
 UNLIMITED = RoutingTerms(
     max_bytes=10**6,
@@ -22,7 +22,8 @@ UNLIMITED = RoutingTerms(
     priority_micro_lamports=0,
     hop_tolerance_bps=0,
 )
-TERMS = (FREE, RoutingTerms(), RoutingTerms(lookup_tables=True), RoutingTerms(priority_micro_lamports=10**8))
+TERMS = (FREE, RoutingTerms(), None, RoutingTerms(priority_micro_lamports=10**8))
+"""None: with lookup tables."""
 
 
 def test_no_choice_of_paths_and_pools_of_the_whole_market_is_much_better() -> None:
@@ -55,13 +56,14 @@ def test_where_one_pool_is_proven_enough_the_whole_search_decides_the_same(
         source, target = draw.sample(HELD[:2], 2)
         fixed = source if mode is SwapMode.EXACT_IN else target
         spec = order(source.mint, target.mint, amount_of(fixed, 10 ** draw.uniform(-4, 4)), mode)
-        terms = draw.choice(TERMS)
+        terms = draw.choice(TERMS) or tabled(snapshot)
         cases.append((spec, snapshot, terms, Router().decide(spec, snapshot, terms)))
     big, held, router = market(2, 120), coins(2, 12), Router()
+    big_tabled = tabled(big)
     for _ in range(6):
         source, target = draw.sample(held, 2)
         spec = order(source.mint, target.mint, amount_of(source, 10 ** draw.uniform(-2, 3)))
-        terms = draw.choice(TERMS)
+        terms = draw.choice(TERMS) or big_tabled
         cases.append((spec, big, terms, router.decide(spec, big, terms)))
     monkeypatch.setattr(Search, "_alone", lambda self: None)
     for spec, snapshot, terms, decision in cases:

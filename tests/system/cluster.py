@@ -13,9 +13,9 @@ from system.process import EngineProcess, free_port
 
 
 class Cluster:
-    """PostgreSQL, Redis, a paper chain, one API and `workers` workers. Settings are everyone's."""
+    """PostgreSQL, Redis, a paper chain, `apis` APIs and `workers` workers. Settings are everyone's."""
 
-    def __init__(self, folder: Path, *, workers: int = 2, **settings: object) -> None:
+    def __init__(self, folder: Path, *, workers: int = 2, apis: int = 1, **settings: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = folder / "data"
         self.postgres = PostgresServer(durable=True)
@@ -27,8 +27,12 @@ class Cluster:
             **settings,
         }
         self.paper = EngineProcess(self.data_dir, 0, command="paper", **shared)
-        self.api = EngineProcess(self.data_dir, free_port(), command="api", **shared)
+        self.apis = [EngineProcess(self.data_dir, free_port(), command="api", **shared) for _ in range(apis)]
         self.workers = [EngineProcess(self.data_dir, 0, command="worker", **shared) for _ in range(workers)]
+
+    @property
+    def api(self) -> EngineProcess:
+        return self.apis[0]
 
     @property
     def url(self) -> str:
@@ -37,22 +41,22 @@ class Cluster:
     @property
     def pids(self) -> list[int]:
         """Of the engine's own processes."""
-        return [process.pid for process in (self.paper, self.api, *self.workers)]
+        return [process.pid for process in (self.paper, *self.apis, *self.workers)]
 
     def start(self) -> None:
         self.postgres.start()
         self.redis.start()
         asyncio.run(self._migrate())
-        for process in (self.paper, self.api, *self.workers):
+        for process in (self.paper, *self.apis, *self.workers):
             process.start()
 
     def stop(self) -> list[int]:
-        """SIGTERM to all, the API first; the exit statuses."""
-        return [process.stop() for process in (self.api, *self.workers, self.paper)]
+        """SIGTERM to all, the APIs first; the exit statuses."""
+        return [process.stop() for process in (*self.apis, *self.workers, self.paper)]
 
     def close(self) -> None:
         """Leave nothing running."""
-        for process in (self.api, *self.workers, self.paper):
+        for process in (*self.apis, *self.workers, self.paper):
             process.kill()
         self.redis.stop()
         self.postgres.stop()

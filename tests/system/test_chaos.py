@@ -29,7 +29,9 @@ SEED = int(os.environ.get("FILLWRIGHT_CHAOS_SEED", "5"))
 PAIRS = (("SOL", "USDC", "0.05"), ("USDC", "SOL", "6"), ("RAY", "USDC", "1"), ("BONK", "SOL", "5000"))
 LEASE_TTL_S = 1.0
 SETTLE_LIMIT_S = 180.0
-VICTIMS = {"worker": 9, "frozen worker": 2, "redis": 4, "wiped redis": 1, "postgres": 4, "api": 2}
+MAX_FREEZE_S = 7.0
+"""Of PostgreSQL: from a hiccup to beyond what anybody waits for a write."""
+VICTIMS = {"worker": 9, "frozen worker": 2, "redis": 4, "wiped redis": 1, "postgres": 4, "frozen postgres": 1, "api": 2}
 """What is hit, and how often beside the others."""
 
 
@@ -54,6 +56,11 @@ async def _hit(victim: str, cluster: Cluster, rng: random.Random) -> None:
     pause_s = rng.random() * 0.2
     if victim == "wiped redis":
         await asyncio.to_thread(cluster.redis.wipe)
+        return
+    if victim == "frozen postgres":
+        await asyncio.to_thread(cluster.postgres.freeze)
+        await asyncio.sleep(rng.random() * MAX_FREEZE_S)
+        await asyncio.to_thread(cluster.postgres.thaw)
         return
     if victim == "frozen worker":
         worker = rng.choice(cluster.workers)

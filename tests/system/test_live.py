@@ -26,7 +26,7 @@ from fillwright.chain.live import Live, LiveConfig, open_live
 from fillwright.chain.programs import marker_account
 from fillwright.chain.signer.policy import Policy, Spending
 from fillwright.chain.signer.secret import SecretKey
-from fillwright.chain.signer.service import SignerServer, SignerService
+from fillwright.chain.signer.service import RpcTables, SignerServer, SignerService
 from fillwright.chain.signer.spending import SpendingBook
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.config import Mode, Settings
@@ -46,6 +46,7 @@ from fillwright.localnet.faults import Faults
 from fillwright.localnet.server import LocalNode
 from fillwright.market.guards import GuardPolicy
 from fillwright.store.sqlite import SqliteStore
+from fillwright.trading import LiveTerms
 
 POOLS = (
     "raydium_amm_v4/SYN_SOL-6_fee25",
@@ -83,10 +84,11 @@ class LiveEngine:
 
     def __init__(self, stack: AsyncExitStack, world: LocalWorld, live: Live, store: SqliteStore, settings: Settings):
         self.world, self.live, self.store, self.settings = world, live, store, settings
-        self.clock, self.bus = SystemClock(), MemoryBus()
+        self.clock, self.bus, self.terms = SystemClock(), MemoryBus(), LiveTerms(live)
         self.intake = Intake(
-            settings=settings, store=store, bus=self.bus, clock=self.clock, ids=SystemIds(), market=live.feed
-        )
+            settings=settings, store=store, bus=self.bus, clock=self.clock, ids=SystemIds(), market=live.feed,
+            terms=self.terms,
+        )  # fmt: skip
         self._stack = stack
         self._lives = 0
         self.bids: dict[str, int] = {}
@@ -101,6 +103,7 @@ class LiveEngine:
         journey = Journey(
             store=self.store, clock=self.clock, market=self.live.feed, attempts=attempts,
             policy=RetryPolicy(max_retries=12, backoff_ms=50, timeout_ms=90_000), quote_timeout_s=5.0,
+            terms=self.terms,
         )  # fmt: skip
         self._lives += 1
         self.worker = Worker(
@@ -120,7 +123,10 @@ class LiveEngine:
 
 
 @asynccontextmanager
-async def live_engine(folder: Path, faults: Faults, world: LocalWorld | None = None) -> AsyncIterator[LiveEngine]:
+async def live_engine(
+    folder: Path, faults: Faults, world: LocalWorld | None = None, tables: tuple[str, ...] = ()
+) -> AsyncIterator[LiveEngine]:
+    """`tables`: lookup tables that the engine may use, and the signer allows."""
     world = world or LocalWorld(*POOLS, faults=faults, seed=SEED)
     async with AsyncExitStack() as stack:
         node = LocalNode(world.local)
@@ -131,9 +137,15 @@ async def live_engine(folder: Path, faults: Faults, world: LocalWorld | None = N
         book.open()
         stack.callback(book.close)
         mints = {mint for address in world.held for mint in world.pool(address).mints}
-        policy = Policy(mode=Mode.DEVNET, spend={mint: Spending(RICH, 2**62) for mint in mints}, max_slippage_bps=2_000)
+        policy = Policy(
+            mode=Mode.DEVNET, spend={mint: Spending(RICH, 2**62) for mint in mints}, max_slippage_bps=2_000,
+            lookup_tables=tables, rpc_url=node.url,
+        )  # fmt: skip
+        own_view = RpcTables(node.url, clock)
+        await own_view.open()
+        stack.push_async_callback(own_view.close)
         service = SignerService(
-            key=SecretKey(WALLET), policy=policy, book=book, clock=clock, halt_file=folder / "halted"
+            key=SecretKey(WALLET), policy=policy, book=book, clock=clock, halt_file=folder / "halted", tables=own_view
         )
         server = SignerServer(service, folder / "s.sock")
         await server.open()
@@ -144,6 +156,8 @@ async def live_engine(folder: Path, faults: Faults, world: LocalWorld | None = N
             pools=tuple(world.held),
             feed=FeedSettings(poll_s=0.05, stale_after_s=3.0, verify_s=5.0),
             guards=GuardPolicy(max_transfer_fee_bps=10_000),
+            lookup_tables=tables,
+            lookup_refresh_s=0.05,
             blockhash_life_s=0.0,  # blocks pass here much faster than seconds
         )
         world.local.dice.faults = QUIET

@@ -20,7 +20,7 @@ from tests.venues.raydium_data import pool_accounts
 from fillwright.domain.accounts import WRAPPED_SOL, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.lifecycle import TERMINAL
-from fillwright.domain.orders import Order, OrderSpec, OrderStatus, OrderType, Routed
+from fillwright.domain.orders import Attempt, Order, OrderSpec, OrderStatus, OrderType, Routed
 from fillwright.domain.routes import Route
 from fillwright.venues.vectors import pool_in
 
@@ -97,6 +97,12 @@ async def route_of(engine: LiveEngine, order: Order) -> Route:
     return route
 
 
+def check_size(route: Route, attempt: Attempt) -> None:
+    """What was signed takes what routing said, where it said anything."""
+    if len(route.legs) > 1:
+        assert (len(attempt.raw), route.size_bytes <= 1_232) == (route.size_bytes, True), route
+
+
 async def trade(folder: Path) -> Counter[str]:
     draw = random.Random(4)
     world = LocalWorld(*SHARED, *APART, same=same_tokens())
@@ -110,6 +116,7 @@ async def trade(folder: Path) -> Counter[str]:
                 seen[f"failed: {order.error.code}"] += 1
                 continue
             route = await route_of(engine, order)
+            check_size(route, (await engine.store.attempts(order.id))[-1])
             (fill,) = await engine.store.fills(order.id)
             assert (fill.amount_in, fill.amount_out) == (route.amount_in, route.amount_out), route
             inputs = {leg.input_mint for leg in route.legs}

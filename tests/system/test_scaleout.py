@@ -6,12 +6,14 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from fillwright.client import AsyncClient
+from fillwright.domain.lifecycle import TERMINAL
 from fillwright.load import Load, generate
 from system.cluster import Cluster
 from system.process import SOURCE
@@ -28,6 +30,8 @@ AT_ONCE = {
     "paper_failure_rate": 0,
 }
 LIMIT_S = 20.0
+WRITERS = 4
+ORDERS_EACH = 60
 
 
 @pytest.fixture
@@ -92,6 +96,67 @@ def test_what_is_down_is_told_and_comes_back(cluster: Cluster) -> None:
             assert back.status_code == 200
             placed = await client.submit(**order)
             assert (await client.wait(placed.id, timeout_s=LIMIT_S)).status == "confirmed"
+
+    asyncio.run(work())
+
+
+def test_the_global_stream_of_two_apis_and_two_workers_has_every_event_once(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=2, apis=2, **AT_ONCE)
+
+    async def follow(url: str, seen: list[int]) -> None:
+        ended = 0
+        async with AsyncClient(url) as client, aclosing(client.stream(from_seq=0)) as events:
+            async for event in events:
+                seen.append(event.sequence)
+                ended += event.status in TERMINAL
+                if ended == WRITERS * ORDERS_EACH:
+                    return
+
+    async def write(url: str) -> None:
+        async with AsyncClient(url) as client:
+            for _ in range(ORDERS_EACH):
+                await client.submit(input="SOL", output="USDC", amount="0.01")
+
+    async def work() -> None:
+        urls = [api.url for api in cluster.apis]
+        logs: list[list[int]] = [[] for _ in urls]
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            for url, log in zip(urls, logs, strict=True):
+                tasks.create_task(follow(url, log))
+            for number in range(WRITERS):
+                tasks.create_task(write(urls[number % len(urls)]))
+        for log in logs:
+            assert log == list(range(1, len(log) + 1))
+
+    try:
+        cluster.start()
+        asyncio.run(work())
+        assert cluster.stop() == [0] * 5
+    finally:
+        cluster.close()
+
+
+def test_a_database_that_hangs_is_told_fast_and_nothing_is_lost(cluster: Cluster) -> None:
+    order = {"input": "SOL", "output": "USDC", "amount": "0.1"}
+
+    async def work() -> None:
+        async with httpx2.AsyncClient(base_url=cluster.url, timeout=LIMIT_S) as plain:
+            placed = [plain.post("/v1/orders", json={**order, "client_order_id": f"{n}"}) for n in range(4)]
+            await until(cluster.url, lambda found: found.status_code == 200)
+            await asyncio.to_thread(cluster.postgres.freeze)
+            under_way = [asyncio.create_task(one) for one in placed]
+            down = await until(cluster.url, lambda found: found.status_code == 503)
+            assert down.json()["checks"]["store"] == "does not answer"
+            answers = await asyncio.gather(*under_way)
+            assert {answer.status_code for answer in answers} == {503}
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+            await asyncio.to_thread(cluster.postgres.thaw)
+            await until(cluster.url, lambda found: found.status_code == 200)
+            async with AsyncClient(cluster.url) as client:
+                for number in range(4):
+                    again = await client.submit(**order, client_order_id=f"{number}")
+                    assert (await client.wait(again.id, timeout_s=LIMIT_S)).status == "confirmed"
+                assert sum((await client.stats()).orders.values()) == 4
 
     asyncio.run(work())
 

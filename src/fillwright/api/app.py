@@ -28,6 +28,7 @@ from fillwright.api.http import PostOrder, PostQuote, order_routes
 from fillwright.api.market import market_routes
 from fillwright.api.operations import operation_routes
 from fillwright.api.problems import internal_problem, plain_problem, problem_of, problem_response
+from fillwright.api.quarantine import quarantine_routes
 from fillwright.api.services import Services
 from fillwright.api.sse import EventStreamEndpoint
 from fillwright.api.streams import Hub
@@ -148,6 +149,7 @@ def _fastapi(services: Services, hub: Hub, gate: Gate) -> FastAPI:
     app.include_router(order_routes(services, gate))
     app.include_router(market_routes(services, gate))
     app.include_router(operation_routes(services, gate, hub, specification))
+    app.include_router(quarantine_routes(services, gate))
     app.router.routes.extend(compat_routes(services, hub, gate))
     _handle_errors(app, services.mode)
     if services.settings.cors_origins:

@@ -120,7 +120,19 @@ def explain_view(
 
 def _terms_view(decision: Decision) -> wire.TermsView:
     terms = decision.terms
-    return wire.TermsView(**{name: getattr(terms, name) for name in wire.TermsView.__struct_fields__})
+    tables: list[str] = [table.address for table in terms.lookup_tables]
+    return wire.TermsView(
+        max_legs=terms.max_legs,
+        max_hops=terms.max_hops,
+        lookup_tables=bool(tables),
+        tables=tables,
+        max_bytes=terms.max_bytes,
+        max_locks=terms.max_locks,
+        max_compute=terms.max_compute,
+        signature_lamports=terms.signature_lamports,
+        priority_micro_lamports=terms.priority_micro_lamports,
+        hop_tolerance_bps=terms.hop_tolerance_bps,
+    )
 
 
 def _shortfall_view(shortfall: Shortfall, sides: views.Sides) -> wire.ShortfallView:

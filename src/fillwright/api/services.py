@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from fillwright.config import Settings
+from fillwright.domain.accounts import Address
 from fillwright.execution.intake import Intake
 from fillwright.execution.worker import WorkerStats
 from fillwright.market.feed import MarketFeed
@@ -20,12 +21,17 @@ class StatsProvider(Protocol):
     def stats(self) -> WorkerStats: ...
 
 
+def _nothing_quarantined(pool: Address) -> bool:
+    return False
+
+
 class Services(msgspec.Struct, frozen=True):
     """`wallet`: whose funds an order spends that names no wallet; on a real chain the signer's, and the only one.
 
     `limiter`, `cache`: None where this process counts and remembers for itself.
     `worker` is None where this process runs no worker. `parts`: by name, whether something that the process can
     do without for a while answers, or what is wrong with it; it is told, but does not make the process unready.
+    `release` has a quarantined pool quoted again, and says whether it was quarantined; None: others quarantine pools.
     """
 
     settings: Settings
@@ -39,6 +45,7 @@ class Services(msgspec.Struct, frozen=True):
     limiter: Limiter | None = None
     cache: Cache | None = None
     parts: tuple[tuple[str, Callable[[], bool | str]], ...] = ()
+    release: Callable[[Address], bool] | None = _nothing_quarantined
 
     @property
     def mode(self) -> str:

@@ -1,7 +1,8 @@
 """The live market: configured pools and every account they need, followed over WebSocket, polled where that fails.
 
 In: pool addresses. Out: frozen snapshots, stamped with their slot. A pool of which any account may have changed
-unseen is stale and stands in no snapshot; so does one that the sentinel has quarantined. Must not: guess.
+unseen is stale and stands in no snapshot; nor does one that the sentinel has quarantined, or whose price a guard
+refuses. Must not: guess.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fillwright import observe
 from fillwright.chain.accounts import CLOCK_SYSVAR, AccountBook, clock_in
 from fillwright.chain.batches import MAX_COMPANION_ROUNDS, batches
 from fillwright.chain.discover import mints_in
+from fillwright.chain.followed import Followed
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.stream import Stream, Subscription
@@ -23,14 +25,16 @@ from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import ChainError, PoolRefused, Refusal
 from fillwright.domain.tokens import Token, TokenList
 from fillwright.market.drift import DriftSentinel
+from fillwright.market.guards import PriceGuard
 from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs, no_pool
 from fillwright.ports import Clock
 from fillwright.venues.registry import misplaced, venue_of
 from fillwright.venues.token_program import decode_mint
-from fillwright.venues.venue import AnyVenue, Pool
+from fillwright.venues.venue import Pool
 
 MAX_POOLS = 5_000
 QUARANTINED = "quarantined"
+PRICE_REFUSED = "price_refused"
 
 _account_notice = msgspec.json.Decoder(InContext[AccountJson]).decode
 
@@ -48,17 +52,6 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commitment: str = "processed"
 
 
-class _Followed:
-    """One pool: the accounts it needs, and what they decode to."""
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.keys: tuple[Address, ...] = (address,)
-        self.venue: AnyVenue | None = None
-        self.pool: Pool | None = None
-        self.unpriced: Unpriced | None = None
-
-
 class LiveMarketFeed:
     """Implements `market.feed.MarketFeed`. `open` reads all once. `cluster`: whose programs are traded; None: any."""
 
@@ -73,6 +66,7 @@ class LiveMarketFeed:
         settings: FeedSettings | None = None,
         sentinel: DriftSentinel | None = None,
         guard: Guard | None = None,
+        price_guard: PriceGuard | None = None,
         cluster: Cluster | None = None,
     ) -> None:
         if len(pools) > MAX_POOLS:
@@ -84,9 +78,10 @@ class LiveMarketFeed:
         self._settings = settings or FeedSettings()
         self._sentinel = sentinel or DriftSentinel()
         self._guard = guard
+        self._price_guard = price_guard
         self._cluster = cluster
         self._book = AccountBook()
-        self._followed = {address: _Followed(address) for address in pools}
+        self._followed = {address: Followed(address) for address in pools}
         self._users: dict[Address, set[Address]] = {}
         self._subscriptions: dict[Address, Subscription] = {}
         self._gaps: set[Address] = set()
@@ -146,6 +141,8 @@ class LiveMarketFeed:
             known_s = min(self._known_s(key) for key in followed.keys)
             # What is stale already may be heard of at any time.
             self._fresh_until_s = min(self._fresh_until_s, known_s + self._settings.stale_after_s)
+        for address, why in ({} if self._price_guard is None else self._price_guard.refused(at, pools)).items():
+            unpriced.append(Unpriced(address, pools.pop(address).venue, PRICE_REFUSED, why))
         newest = self._newest
         if newest is not None and newest.clock == at and newest.pools == pools and newest.unpriced == tuple(unpriced):
             return newest
@@ -157,7 +154,7 @@ class LiveMarketFeed:
         """Changes whenever a pool may be quoted otherwise than by the passing of time."""
         stream = self._stream
         connection = -1 if stream is None or not stream.is_connected else stream.connections
-        return self._changes, len(self._sentinel.quarantined), connection
+        return self._changes, self._sentinel.version, connection
 
     async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
         """As the protocol says: pools of the pair that are stale are read again first. Raises ChainError."""
@@ -192,7 +189,7 @@ class LiveMarketFeed:
         now_s = self._clock.monotonic_s()
         return max(0.0, max(now_s - self._known_s(key) for key in followed.keys))
 
-    def _problem(self, followed: _Followed, now_s: float) -> Unpriced | None:
+    def _problem(self, followed: Followed, now_s: float) -> Unpriced | None:
         if followed.unpriced is not None:
             return followed.unpriced
         venue = "" if followed.venue is None else followed.venue.id
@@ -204,7 +201,7 @@ class LiveMarketFeed:
             return Unpriced(followed.address, venue, QUARANTINED, drift.detail)
         return None
 
-    def _is_stale(self, followed: _Followed, now_s: float) -> bool:
+    def _is_stale(self, followed: Followed, now_s: float) -> bool:
         return any(now_s - self._known_s(key) > self._settings.stale_after_s for key in followed.keys)
 
     def _known_s(self, key: Address) -> float:
@@ -248,12 +245,12 @@ class LiveMarketFeed:
                 task.cancel()
             await asyncio.gather(sleeper, waiter, return_exceptions=True)
 
-    def _with_gaps(self) -> list[_Followed]:
+    def _with_gaps(self) -> list[Followed]:
         behind = {address for key in self._gaps for address in self._users.get(key, ())}
         behind |= {f.address for f in self._followed.values() if any(key not in self._read_s for key in f.keys)}
         return [self._followed[address] for address in sorted(behind)]
 
-    async def _resolve(self, which: Iterable[_Followed]) -> None:
+    async def _resolve(self, which: Iterable[Followed]) -> None:
         """Read all accounts of these pools, and those that they turn out to need, until nothing new is named."""
         pools = list(which)
         behind = pools
@@ -288,7 +285,7 @@ class LiveMarketFeed:
             read.update(part)
         return read
 
-    def _rename(self, followed: _Followed) -> None:
+    def _rename(self, followed: Followed) -> None:
         """Which accounts the pool needs now, its mints included."""
         held = self._held(followed.keys)
         account = held.get(followed.address)
@@ -304,7 +301,7 @@ class LiveMarketFeed:
         for key in followed.keys:
             self._users.setdefault(key, set()).add(followed.address)
 
-    def _decode(self, followed: _Followed) -> None:
+    def _decode(self, followed: Followed) -> None:
         """What the settled accounts make of the pool."""
         self._changes += 1
         venue = followed.venue

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
+from solders.pubkey import Pubkey
 
 from fillwright.chain.discover import discover_mint, discover_pair
 from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_url
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
 from fillwright.chain.fees import FeePolicy, check_fees
+from fillwright.chain.lookup import MAX_TABLES, Allowed, LookupTables
+from fillwright.chain.recheck import Rechecks, release
 from fillwright.chain.rpc import NODE_REFUSED, NodeFault, Rpc
 from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Sender, Senders
 from fillwright.chain.signer.client import SocketSigner
@@ -32,7 +35,7 @@ from fillwright.domain.clusters import Cluster, cluster_of
 from fillwright.domain.errors import ChainError, ConfigError
 from fillwright.domain.tokens import TokenList
 from fillwright.market.drift import DriftPolicy, DriftSentinel
-from fillwright.market.guards import GuardPolicy, TokenGuard
+from fillwright.market.guards import GuardPolicy, PriceGuard, TokenGuard
 from fillwright.ports import Clock
 from fillwright.venues.registry import VENUES
 
@@ -41,6 +44,7 @@ START_LIMIT_S = 10.0
 """How long a start is tried again while the endpoints answer nothing that can be used."""
 START_RETRY_S = 0.5
 T = TypeVar("T")
+Parts = list[tuple[str, Callable[[], bool | str]]]
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +57,8 @@ class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`endpoints` in order of preference; the first with a WebSocket is streamed from. `witness`: an independent
     provider that must agree before an attempt counts as absent. `bundles`, `relays`: further senders, which want the
     `tip`. Pools: by address, by pair, or all of a mint. `blockhash_life_s`: how old a blockhash may be that is held
-    ready for the next transaction; 0: asked for at each."""
+    ready for the next transaction; 0: asked for at each. `lookup_tables`: those that transactions may use, in order
+    of preference; `lookup_refresh_s`: how often they are looked at, as they may be extended or given up."""
 
     endpoints: tuple[RpcEndpoint, ...] = ()
     witness: RpcEndpoint | None = None
@@ -64,6 +69,7 @@ class LiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairs: tuple[Pair, ...] = ()
     mints: tuple[Mint, ...] = ()
     lookup_tables: tuple[str, ...] = ()
+    lookup_refresh_s: float = 10.0
     rpc_timeout_s: float = 5.0
     blockhash_life_s: float = 2.0
     fees: FeePolicy = FeePolicy()
@@ -80,18 +86,18 @@ class LiveMarket:
     ) -> None:
         self.feed, self.rpc, self.sentinel, self.stream, self._clock = feed, rpc, sentinel, stream, clock
 
-    def parts(self) -> list[tuple[str, Callable[[], bool | str]]]:
+    def parts(self) -> Parts:
         """Each endpoint and the stream by name, and whether it can be used now."""
         return [*_endpoint_parts("rpc", self.rpc, self._clock), *self._stream_parts()]
 
-    def _stream_parts(self) -> list[tuple[str, Callable[[], bool | str]]]:
+    def _stream_parts(self) -> Parts:
         stream = self.stream
         return [] if stream is None else [("stream", lambda: stream.is_connected)]
 
 
 class Live:
-    """Everything live, open. `witness` is None where none is configured. `parts`: by name, whether what the engine
-    leans on answers."""
+    """Everything live, open. `witness` is None where none is configured. `tables`: the lookup tables that transactions
+    use, and `tip_accounts` what they pay a tip to. `parts`: by name, whether what the engine leans on answers."""
 
     def __init__(
         self,
@@ -102,11 +108,17 @@ class Live:
         signer: SocketSigner,
         sentinel: DriftSentinel,
         rpc: Rpc,
+        tables: LookupTables,
+        tip_accounts: tuple[str, ...] = (),
         parts: tuple[tuple[str, Callable[[], bool | str]], ...] = (),
     ) -> None:
         self.chain, self.witness, self.feed = chain, witness, feed
         self.signer, self.sentinel, self.rpc = signer, sentinel, rpc
-        self.parts = parts
+        self.tables, self.tip_accounts, self.parts = tables, tip_accounts, parts
+
+    def release(self, pool: Address) -> bool:
+        """Quote a quarantined pool again; whether it was quarantined."""
+        return release(self.sentinel, pool)
 
 
 def read_live(path: Path, rpc_url: str = "") -> LiveConfig:
@@ -119,18 +131,18 @@ def read_live(path: Path, rpc_url: str = "") -> LiveConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if rpc_url and not config.endpoints:
-        config = replace(config, endpoints=(_endpoint(rpc_url),))
+        config = replace(config, endpoints=(endpoint_at(rpc_url),))
     return check_live(config)
 
 
 def market_at(url: str, pools: Sequence[str], pairs: Sequence[tuple[Mint, Mint]]) -> LiveConfig:
     """The configuration of a market that is only looked at, through one endpoint. Raises ConfigError."""
     named = tuple(Pair(a, b) for a, b in pairs)
-    return check_live(LiveConfig(endpoints=(_endpoint(url),), pools=tuple(map(Address, pools)), pairs=named))
+    return check_live(LiveConfig(endpoints=(endpoint_at(url),), pools=tuple(map(Address, pools)), pairs=named))
 
 
-def _endpoint(url: str) -> RpcEndpoint:
-    """Raises ConfigError, which does not repeat the URL."""
+def endpoint_at(url: str) -> RpcEndpoint:
+    """The endpoint at `url`. Raises ConfigError, which does not repeat it."""
     try:
         found = endpoint_from_url(url)
     except ValueError:
@@ -155,7 +167,21 @@ def check_live(config: LiveConfig) -> LiveConfig:
         raise ConfigError("live: two endpoints of the same name")
     if config.witness is not None and config.witness.url in {each.url for each in config.endpoints}:
         raise ConfigError("live: the witness must be another provider than the endpoints")
+    if len(config.lookup_tables) > MAX_TABLES or config.lookup_refresh_s <= 0:
+        raise ConfigError(f"live: at most {MAX_TABLES} lookup_tables, and a positive lookup_refresh_s")
+    if config.drift.release_after < 0 or config.drift.recheck_s <= 0:
+        raise ConfigError("live: drift: release_after is not negative, recheck_s is positive")
+    for key in config.lookup_tables:
+        _table_key(key)
     return config
+
+
+def _table_key(text: str) -> Pubkey:
+    """Raises ConfigError."""
+    try:
+        return Pubkey.from_string(text)
+    except ValueError as error:
+        raise ConfigError(f"live: lookup_tables: {text!r} is no address") from error
 
 
 @asynccontextmanager
@@ -171,38 +197,44 @@ async def open_live(
         rpc, feed, stream, sentinel = market.rpc, market.feed, market.stream, market.sentinel
         senders = Senders(await _senders(opened, config, rpc, clock))
         opened.push_async_callback(senders.close)
+        tables = await _open_tables(opened, config, rpc, clock, lambda: signer.lookup_tables)
         blockhashes = RecentBlockhash(rpc, clock, config.blockhash_life_s)
         if config.blockhash_life_s:
-            keeping = asyncio.create_task(blockhashes.keep(), name="blockhashes")
-            opened.push_async_callback(_end, keeping)
+            _beside(opened, blockhashes.keep(), "blockhashes")
         chain = SolanaChain(
-            rpc=rpc,
-            senders=senders,
-            clock=clock,
-            wallet=signer.wallet,
-            market=feed.current,
-            stream=stream,
-            fees=config.fees,
-            tip=config.tip,
-            lookup_tables=config.lookup_tables,
-            sentinel=sentinel,
-            reread=feed.reread,
-            guards=config.guards,
-            blockhashes=blockhashes,
-        )
+            rpc=rpc, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current, stream=stream,
+            fees=config.fees, tip=config.tip, lookup_tables=tables, sentinel=sentinel, reread=feed.reread,
+            guards=config.guards, blockhashes=blockhashes,
+        )  # fmt: skip
         opened.push_async_callback(chain.close)
-        parts = [("signer", lambda: signer.state), *market.parts()]
+        rechecks = Rechecks(
+            sentinel=sentinel, reread=feed.reread, rehearse=chain.rehearse, clock_now=lambda: feed.current().clock,
+            wallet=signer.wallet,
+        )  # fmt: skip
+        if config.drift.release_after:
+            _beside(opened, rechecks.keep(clock), "pool-rechecks")
+        parts: Parts = [("signer", lambda: signer.state), *market.parts()]
+        if config.lookup_tables:
+            parts.append(("lookup tables", lambda: tables.state))
         witness = None
         if config.witness is not None:
             other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
             await _patiently(lambda: _cluster(other, mode), clock)
             witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
             parts += _endpoint_parts("witness", other, clock)
-        watching = asyncio.create_task(signer.watch(clock), name="signer-watch")
-        opened.push_async_callback(_end, watching)
+        _beside(opened, signer.watch(clock), "signer-watch")
+        tip = config.tip
         yield Live(
-            chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc, parts=tuple(parts)
-        )
+            chain=chain, witness=witness, feed=feed, signer=signer, sentinel=sentinel, rpc=rpc, tables=tables,
+            tip_accounts=tip.accounts if tip is not None and tip.lamports else (), parts=tuple(parts),
+        )  # fmt: skip
+
+
+async def cluster_at(endpoints: tuple[RpcEndpoint, ...], clock: Clock) -> Cluster | None:
+    """Which cluster the endpoints are of; None: a chain of somebody's own. Raises ChainError."""
+    async with AsyncExitStack() as opened:
+        rpc = await _open_rpc(opened, endpoints, clock, LiveConfig().rpc_timeout_s)
+        return await _patiently(lambda: _cluster(rpc, None), clock)
 
 
 @asynccontextmanager
@@ -227,11 +259,23 @@ async def open_market(
             settings=config.feed,
             sentinel=sentinel,
             guard=TokenGuard(config.guards),
+            price_guard=PriceGuard(config.guards),
             cluster=cluster,
         )
         await _patiently(feed.open, clock)
         opened.push_async_callback(feed.close)
         yield LiveMarket(feed=feed, rpc=rpc, sentinel=sentinel, stream=stream, clock=clock)
+
+
+async def _open_tables(
+    opened: AsyncExitStack, config: LiveConfig, rpc: Rpc, clock: Clock, allowed: Allowed
+) -> LookupTables:
+    """The configured lookup tables, read and followed. Raises ConfigError, ChainError."""
+    tables = LookupTables(rpc, [_table_key(key) for key in config.lookup_tables], allowed)
+    if config.lookup_tables:
+        await _patiently(tables.refresh, clock)
+        _beside(opened, tables.keep(clock, config.lookup_refresh_s), "lookup-tables")
+    return tables
 
 
 async def _patiently(call: Callable[[], Awaitable[T]], clock: Clock) -> T:
@@ -246,12 +290,17 @@ async def _patiently(call: Callable[[], Awaitable[T]], clock: Clock) -> T:
             await clock.sleep(START_RETRY_S)
 
 
+def _beside(opened: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` until `opened` closes."""
+    opened.push_async_callback(_end, asyncio.create_task(work, name=name))
+
+
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _endpoint_parts(kind: str, rpc: Rpc, clock: Clock) -> list[tuple[str, Callable[[], bool | str]]]:
+def _endpoint_parts(kind: str, rpc: Rpc, clock: Clock) -> Parts:
     return [
         (f"{kind} {state.name}", lambda state=state: state.is_open(clock.monotonic_s()))  # type: ignore[misc]
         for state in rpc.endpoints

@@ -19,11 +19,16 @@ from solders.system_program import (
 )
 
 from fillwright.domain.accounts import WRAPPED_SOL
-from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
+from fillwright.venues.token_program import (
+    ASSOCIATED_TOKEN_PROGRAM,
+    TOKEN_2022_PROGRAM,
+    TOKEN_PROGRAM,
+    associated_account,
+)
 
 SYSTEM = Pubkey.from_string("11111111111111111111111111111111")
 COMPUTE_BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
-ASSOCIATED_TOKEN = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
+ASSOCIATED_TOKEN = Pubkey.from_string(ASSOCIATED_TOKEN_PROGRAM)
 TOKEN = Pubkey.from_string(TOKEN_PROGRAM)
 TOKEN_2022 = Pubkey.from_string(TOKEN_2022_PROGRAM)
 WSOL = Pubkey.from_string(WRAPPED_SOL)
@@ -34,10 +39,9 @@ CLOSE_ACCOUNT = b"\x09"
 _CACHE = 16_384
 
 
-@lru_cache(maxsize=_CACHE)
 def token_account(wallet: Pubkey, mint: Pubkey, token_program: Pubkey = TOKEN) -> Pubkey:
     """The wallet's associated token account of `mint`."""
-    return Pubkey.find_program_address([bytes(wallet), bytes(token_program), bytes(mint)], ASSOCIATED_TOKEN)[0]
+    return associated_account(wallet, mint, token_program)
 
 
 @lru_cache(maxsize=_CACHE)

@@ -19,7 +19,6 @@ from fillwright.chain.simulate import Outcome
 from fillwright.domain.accounts import Address, ChainClock
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import ChainError, QuoteRefused
-from fillwright.domain.routes import Leg
 from fillwright.domain.transactions import LandedTransaction, SwapPlan
 from fillwright.market.drift import DriftSentinel
 from fillwright.market.snapshot import Snapshot, venue_for
@@ -68,7 +67,7 @@ class Realised:
             self._expected[message] = _Expected(plan, pool, snapshot.clock.epoch, outcome.reserves)
             while len(self._expected) > MAX_EXPECTED:
                 self._expected.popitem(last=False)
-        self._observe(leg, predicted, actual, "a simulation")
+        self._observe(plan, predicted, actual, "a simulation")
 
     def landed(self, answer: TransactionJson, transaction: LandedTransaction) -> None:
         """A transaction of ours stands on the chain."""
@@ -83,13 +82,15 @@ class Realised:
         predicted = _quoted(expected.plan, expected.pool, clock)
         if predicted is not None:
             actual = _floating(expected.plan, transaction.amount_in, transaction.amount_out)
-            self._observe(expected.plan.legs[0], predicted, actual, "a landed swap")
+            self._observe(expected.plan, predicted, actual, "a landed swap")
 
-    def _observe(self, leg: Leg, predicted: int, actual: int, source: str) -> None:
+    def _observe(self, plan: SwapPlan, predicted: int, actual: int, source: str) -> None:
         if self._sentinel is None:
             return
+        leg = plan.legs[0]
         drift = self._sentinel.observe(leg.pool, predicted=predicted, actual=actual, source=source)
         if drift is not None:
+            self._sentinel.suspect(leg.pool, _asked(plan))
             observe.pool_quarantined(drift.pool, drift.detail, len(self._sentinel.quarantined))
 
     async def _is_unchanged(self, pool: Pool) -> bool:
@@ -101,14 +102,17 @@ class Realised:
 
 def _quoted(plan: SwapPlan, pool: Pool, clock: ChainClock) -> int | None:
     """The side that the plan leaves open, as the pool's venue quotes it; None where it refuses."""
-    exact_in = plan.mode is SwapMode.EXACT_IN
-    leg = plan.legs[0]
-    swap = Swap(leg.input_mint, plan.mode, leg.amount_in if exact_in else leg.amount_out)
     try:
-        quote = venue_for(pool).quote(pool, swap, clock)
+        quote = venue_for(pool).quote(pool, _asked(plan), clock)
     except QuoteRefused:
         return None
     return _floating(plan, quote.amount_in, quote.amount_out)
+
+
+def _asked(plan: SwapPlan) -> Swap:
+    leg = plan.legs[0]
+    fixed = leg.amount_in if plan.mode is SwapMode.EXACT_IN else leg.amount_out
+    return Swap(leg.input_mint, plan.mode, fixed)
 
 
 def _floating(plan: SwapPlan, amount_in: int, amount_out: int) -> int:

@@ -72,7 +72,7 @@ class Simulator:
         """The message's looked-up addresses, writable ones first. Raises ChainError."""
         try:
             lookups = getattr(from_bytes_versioned(message), "address_table_lookups", [])
-            tables = await self._tables.get([lookup.account_key for lookup in lookups]) if lookups else []
+            tables = await self._tables.of(lookups)
             held = [(lookup, table.addresses) for lookup, table in zip(lookups, tables, strict=True)]
             writable = [addresses[index] for lookup, addresses in held for index in lookup.writable_indexes]
             readonly = [addresses[index] for lookup, addresses in held for index in lookup.readonly_indexes]

@@ -7,7 +7,7 @@ ChainError. Must not: decide an order's fate, hold a key, or send anything that 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -31,7 +31,7 @@ from fillwright.chain.realised import Realised, Reread
 from fillwright.chain.reverts import explain
 from fillwright.chain.rpc import NODE_BEHIND, Rpc
 from fillwright.chain.sender import Senders
-from fillwright.chain.simulate import Simulator
+from fillwright.chain.simulate import Outcome, Simulator
 from fillwright.chain.stream import Stream
 from fillwright.chain.transaction import (
     MAX_COMPUTE_UNITS,
@@ -93,7 +93,7 @@ class SolanaChain:
         stream: Stream | None = None,
         fees: FeePolicy | None = None,
         tip: Tip | None = None,
-        lookup_tables: Sequence[str] = (),
+        lookup_tables: LookupTables | None = None,
         sentinel: DriftSentinel | None = None,
         reread: Reread | None = None,
         guards: GuardPolicy | None = None,
@@ -107,8 +107,7 @@ class SolanaChain:
         self._news = SignatureNews(stream, clock)
         self._fees = fees or FeePolicy()
         self._tip = tip
-        self._tables = LookupTables(rpc)
-        self._table_keys = [Pubkey.from_string(key) for key in lookup_tables]
+        self._tables = lookup_tables or LookupTables(rpc)
         self._realised = Realised(sentinel, market, reread)
         self._guards = guards
         self._simulator = Simulator(rpc, self._tables)
@@ -141,7 +140,7 @@ class SolanaChain:
         snapshot = self._market()
         self._check_prices(plan, snapshot)
         token_programs = await self._programs_of(plan)
-        tables = await self._tables.get(self._table_keys) if self._table_keys else []
+        tables = self._tables.usable
         key = _units_key(plan)
         units = self._units.get(key)
 
@@ -189,6 +188,15 @@ class SolanaChain:
             await self._realised.simulated(message, plan, outcome)
             _check_against(plan, outcome.amount_in, outcome.amount_out)
         return Simulation(outcome.amount_in, outcome.amount_out, outcome.slot)
+
+    async def rehearse(self, plan: SwapPlan, snapshot: Snapshot) -> Outcome:
+        """What a transaction of `plan` would do now, with the pools of `snapshot`; it is not for signing. Raises
+        ChainError."""
+        token_programs = await self._programs_of(plan)
+        blockhash = await self.latest_blockhash()
+        payment = await self._payment(plan, MAX_COMPUTE_UNITS)
+        parts = build_instructions(plan, snapshot, self._wallet, payment, token_programs)
+        return await self._simulator.run(compile_message(parts, self._wallet, blockhash, self._tables.usable))
 
     def _check_prices(self, plan: SwapPlan, snapshot: Snapshot) -> None:
         """Raises SimulationFailed where a leg's pool is too far from the others, or too thin."""

@@ -18,9 +18,10 @@ from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 
 from fillwright.chain import programs
-from fillwright.domain.accounts import WRAPPED_SOL, Mint
+from fillwright.domain.accounts import WRAPPED_SOL, Address, Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import ChainError, QuoteRefused, SimulationFailed
+from fillwright.domain.lookup_tables import LookupTable, choose_tables, index_tables
 from fillwright.domain.routes import Leg
 from fillwright.domain.transactions import Blockhash, RevertReason, SwapPlan
 from fillwright.market.snapshot import Snapshot, venue_for
@@ -91,9 +92,8 @@ def build_instructions(
     parts: list[Instruction] = []
     if plan.marker_seed:
         parts.append(programs.create_marker(wallet, plan.marker_seed, payment.marker_rent_lamports))
-    parts.append(set_compute_unit_limit(payment.unit_limit))
-    if payment.unit_price:
-        parts.append(set_compute_unit_price(payment.unit_price))
+    # The price stands there whatever it is: an attempt that bids takes no more room than one that does not.
+    parts += [set_compute_unit_limit(payment.unit_limit), set_compute_unit_price(payment.unit_price)]
     parts += [
         programs.create_token_account(wallet, Pubkey.from_string(mint), token_programs[mint])
         for mint in mints
@@ -115,8 +115,12 @@ def compile_message(
     blockhash: Blockhash,
     tables: Sequence[AddressLookupTableAccount] = (),
 ) -> bytes:
-    """The v0 message. Raises ChainError `transaction_too_large` or `too_many_locks`: nothing was signed."""
-    message = MessageV0.try_compile(wallet, list(instructions), list(tables), Hash.from_string(blockhash.value))
+    """The v0 message, with those of the tables that make it shortest.
+
+    Raises ChainError `transaction_too_large` or `too_many_locks`: nothing was signed.
+    """
+    used = shortening(instructions, wallet, tables)
+    message = MessageV0.try_compile(wallet, list(instructions), used, Hash.from_string(blockhash.value))
     raw = to_bytes_versioned(message)
     size = SIGNATURE_BYTES + len(raw)
     if size > MAX_TRANSACTION_BYTES:
@@ -128,6 +132,20 @@ def compile_message(
         text = f"a transaction that locks {locks} accounts exceeds the network's {MAX_ACCOUNT_LOCKS}"
         raise ChainError(text, code="too_many_locks")
     return raw
+
+
+def shortening(
+    instructions: Sequence[Instruction], wallet: Pubkey, tables: Sequence[AddressLookupTableAccount]
+) -> list[AddressLookupTableAccount]:
+    """Those of the tables that a transaction of `instructions` is shortest with."""
+    if not tables:
+        return []
+    metas = [meta for instruction in instructions for meta in instruction.accounts]
+    stated = {wallet, *(instruction.program_id for instruction in instructions)}
+    stated |= {meta.pubkey for meta in metas if meta.is_signer}
+    may_be_looked_up = {bytes(meta.pubkey) for meta in metas if meta.pubkey not in stated}
+    holders = index_tables([LookupTable(Address(str(t.key)), frozenset(map(bytes, t.addresses))) for t in tables])
+    return [tables[number] for number in choose_tables(holders.get(key, 0) for key in may_be_looked_up)]
 
 
 def _mints(plan: SwapPlan) -> list[Mint]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from fillwright import __version__
-from fillwright.cli import db, processes, queue, signer, trading, venues
+from fillwright.cli import db, pools, processes, queue, signer, trading, venues
 from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.localnet import localnet
@@ -29,6 +29,7 @@ app.add_typer(venues.app, name="venues")
 app.add_typer(db.app, name="db")
 app.add_typer(signer.app, name="signer")
 app.add_typer(queue.app, name="queue")
+app.add_typer(pools.app, name="pools")
 app.command()(bench)
 app.command()(localnet)
 app.command()(snapshot_command)

@@ -64,6 +64,10 @@ def worker(
 
 def paper(
     snapshot: Annotated[Path | None, typer.Option(help="Folder of account dumps to trade on.")] = None,
+    live: LiveFile = None,
+    rpc: Annotated[str | None, typer.Option(help="Follow the real pools at this node, with simulated fills.")] = None,
+    pool: Annotated[list[str] | None, typer.Option(help="With --rpc: a pool to follow; repeat.")] = None,
+    pair: Annotated[list[str] | None, typer.Option(help="With --rpc: all pools of a pair, such as SOL/USDC.")] = None,
     data_dir: DataDir = None,
     log_level: LogLevel = "info",
     json_logs: JsonLogs = False,
@@ -71,7 +75,16 @@ def paper(
     """Run the paper chain that API and workers share: one process, its ledger in the data directory."""
     from fillwright import app, scaleout
 
-    settings = _settings(log_level, json_logs, snapshot=snapshot, data_dir=data_dir)
+    settings = _settings(
+        log_level,
+        json_logs,
+        snapshot=snapshot,
+        live_config=live,
+        paper_rpc_url=rpc,
+        paper_pools=pool and tuple(pool),
+        paper_pairs=pair and tuple(pair),
+        data_dir=data_dir,
+    )
     app.run_until_stopped(scaleout.serving_paper(settings), lambda address: _say(f"listening on {address}"))
 
 

@@ -119,6 +119,10 @@ class AsyncClient:
         """`pause`, `resume` or `drain` the queue."""
         return await self._send(calls.turn_queue(turn))
 
+    async def release_pool(self, address: str) -> wire.PoolReleased:
+        """Have a quarantined pool quoted again."""
+        return await self._send(calls.release_pool(address))
+
     async def wait(self, order_id: str, *, timeout_s: float | None = None) -> wire.OrderView:
         """The order once it has ended. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):

@@ -118,6 +118,10 @@ class Client:
         """`pause`, `resume` or `drain` the queue."""
         return self._send(calls.turn_queue(turn))
 
+    def release_pool(self, address: str) -> wire.PoolReleased:
+        """Have a quarantined pool quoted again."""
+        return self._send(calls.release_pool(address))
+
     def wait(self, order_id: str, *, timeout_s: float | None = None) -> wire.OrderView:
         """The order once it has ended. Raises TimeoutError."""
         until = None if timeout_s is None else time.monotonic() + timeout_s

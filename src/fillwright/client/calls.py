@@ -126,6 +126,12 @@ def turn_queue(turn: str) -> Call[wire.QueueView]:
     return Call("POST", f"/v1/admin/queue/{turn}", wire.QueueView)
 
 
+def release_pool(address: str) -> Call[wire.PoolReleased]:
+    if not address.isalnum():
+        raise ApiError(422, "field_value", "a pool is named by its address")
+    return Call("POST", f"/v1/admin/pools/{address}/release", wire.PoolReleased)
+
+
 def events(order_id: str, after: int) -> Call[wire.EventPage]:
     return Call("GET", _order_path(order_id) + "/events", wire.EventPage, params={"after": str(after)})
 

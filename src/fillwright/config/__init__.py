@@ -204,5 +204,7 @@ def _check_chain(settings: Settings) -> None:
             raise ConfigError("PRIVATE_KEY is refused on mainnet: import the key into the signer and unset it")
     elif settings.paper_rpc_url is not None and settings.snapshot is not None:
         raise ConfigError("paper trades on account dumps or on live pools: FILLWRIGHT_SNAPSHOT or …_PAPER_RPC_URL")
+    elif settings.live_config is not None and settings.snapshot is not None:
+        raise ConfigError("paper trades on account dumps or on live pools: FILLWRIGHT_SNAPSHOT or …_LIVE_CONFIG")
     elif (settings.paper_pools or settings.paper_pairs) and settings.paper_rpc_url is None:
         raise ConfigError("FILLWRIGHT_PAPER_POOLS and …_PAPER_PAIRS need FILLWRIGHT_PAPER_RPC_URL (--rpc)")

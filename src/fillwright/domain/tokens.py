@@ -11,6 +11,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import WRAPPED_SOL, Mint
+from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import InvalidInput
 
 NATIVE_SYMBOLS = frozenset({"SOL", "WSOL"})
@@ -49,6 +50,11 @@ DEVNET_TOKENS: tuple[Token, ...] = (
     _t("SOL", WRAPPED_SOL, 9, "Wrapped SOL"),
     _t("USDC", "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU", 6, "USD Coin (devnet)"),
 )
+
+
+def tokens_of(cluster: Cluster | None) -> tuple[Token, ...]:
+    """The pinned tokens of a cluster. A chain of somebody's own has mainnet's: its accounts come from there."""
+    return DEVNET_TOKENS if cluster is Cluster.DEVNET else MAINNET_TOKENS
 
 
 class TokenList:

@@ -19,7 +19,7 @@ from fillwright.ports import Bus, Change, Clock, Ids, Store
 from fillwright.routing.largest import decide_order
 from fillwright.routing.mid import mid_price
 from fillwright.routing.route import Decision, Router
-from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
+from fillwright.routing.terms import RoutingTerms, Terms, default_terms
 
 _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
@@ -41,7 +41,7 @@ class Intake:
         clock: Clock,
         ids: Ids,
         market: MarketFeed,
-        terms: RoutingTerms = DEFAULT_TERMS,
+        terms: Terms = default_terms,
     ) -> None:
         """`terms`: what quotes are routed by; the same as the journey's, so that orders get what was quoted."""
         self._settings = settings
@@ -54,7 +54,7 @@ class Intake:
         self._terms = terms
         self._accepting = True
         self._draining = False
-        self._quoted: Snapshot | None = None
+        self._quoted: tuple[Snapshot, RoutingTerms] | None = None
         self._decisions: dict[bytes, Decision] = {}
         self._priced: Snapshot | None = None
         self._mids: dict[tuple[Mint, Mint], str | None] = {}
@@ -111,16 +111,17 @@ class Intake:
         return decision, self._clock.monotonic_s() - started_s
 
     def _decided(self, spec: OrderSpec, snapshot: Snapshot) -> Decision:
-        """The decision for these terms on this very snapshot, which is frozen: taken once."""
-        if snapshot is not self._quoted:
-            self._quoted = snapshot
+        """The decision for this order on this very snapshot, which is frozen, under these very terms: taken once."""
+        terms, quoted = self._terms(), self._quoted
+        if quoted is None or quoted[0] is not snapshot or quoted[1] is not terms:
+            self._quoted = (snapshot, terms)
             self._decisions.clear()
-        terms = msgspec.msgpack.encode(spec)
-        found = self._decisions.get(terms)
+        asked = msgspec.msgpack.encode(spec)
+        found = self._decisions.get(asked)
         if found is None:
-            found = decide_order(self._router, spec, snapshot, self._terms)
+            found = decide_order(self._router, spec, snapshot, terms)
             if len(self._decisions) < MAX_DECISIONS:
-                self._decisions[terms] = found
+                self._decisions[asked] = found
         return found
 
     async def cancel(self, order_id: OrderId, account: str) -> Order:

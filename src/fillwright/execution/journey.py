@@ -35,7 +35,7 @@ from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Clock, Lease, Store
 from fillwright.routing.replay import decide_recorded
 from fillwright.routing.route import Router
-from fillwright.routing.terms import DEFAULT_TERMS, RoutingTerms
+from fillwright.routing.terms import Terms, default_terms
 
 
 class Journey:
@@ -50,7 +50,7 @@ class Journey:
         attempts: Attempts,
         policy: RetryPolicy,
         quote_timeout_s: float,
-        terms: RoutingTerms = DEFAULT_TERMS,
+        terms: Terms = default_terms,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -106,7 +106,7 @@ class Journey:
         """The route, noted with all that it was chosen from; None when the order has moved on without one.
         `fetched_s`: how long the snapshot took."""
         started_s = self._clock.monotonic_s() - fetched_s
-        decision, replay = decide_recorded(self._router, held.order.spec, snapshot, self._terms)
+        decision, replay = decide_recorded(self._router, held.order.spec, snapshot, self._terms())
         held.note(Routed(decision.candidates, decision.route, decision.slot, replay))
         venue = decision.route.legs[0].venue if decision.route is not None else None
         elapsed_s = self._clock.monotonic_s() - started_s

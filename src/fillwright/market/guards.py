@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from operator import is_
 
 import msgspec
 
 from fillwright.domain.accounts import Account, Address, ChainClock, Mint
 from fillwright.domain.errors import PoolRefused, QuoteRefused
-from fillwright.market.snapshot import Snapshot, venue_for
+from fillwright.market.snapshot import Pair, Snapshot, index_pairs, venue_for
 from fillwright.venues.token_program import TOKEN_2022_PROGRAM, decode_mint, extensions
 from fillwright.venues.venue import Pool
 
@@ -115,6 +116,38 @@ class TokenGuard:
             if verdict.refusal:
                 return verdict.refusal
         return ""
+
+
+class PriceGuard:
+    """Which pools must not be traded for their price, either way. It remembers what it found of a pair until one of
+    the pair's pools changes."""
+
+    def __init__(self, policy: GuardPolicy) -> None:
+        self._policy = policy
+        self._by_pair: Mapping[Pair, tuple[Address, ...]] = {}
+        self._indexed: frozenset[Address] = frozenset()
+        self._found: dict[Pair, tuple[tuple[Pool, ...], dict[Address, str]]] = {}
+
+    def refused(self, clock: ChainClock, pools: Mapping[Address, Pool]) -> dict[Address, str]:
+        """Of `pools`, those that are refused, and why."""
+        if self._indexed != pools.keys():
+            self._by_pair, self._indexed = index_pairs(pools.values()), frozenset(pools)
+        snapshot = Snapshot(clock, pools, self._by_pair)
+        found: dict[Pair, tuple[tuple[Pool, ...], dict[Address, str]]] = {}
+        for pair, addresses in self._by_pair.items():
+            rivals = tuple(pools[address] for address in addresses)
+            known = self._found.get(pair)
+            same = known is not None and len(known[0]) == len(rivals) and all(map(is_, known[0], rivals))
+            found[pair] = known if known is not None and same else (rivals, self._judge(snapshot, rivals))
+        self._found = found
+        return {address: why for _, refused in found.values() for address, why in refused.items()}
+
+    def _judge(self, snapshot: Snapshot, rivals: Sequence[Pool]) -> dict[Address, str]:
+        if len(rivals) == 1 and not self._policy.min_depth:
+            return {}
+        judged = ((pool, (judge_price(snapshot, pool, mint, self._policy) for mint in pool.mints)) for pool in rivals)
+        found = ((pool.address, next(filter(None, reasons), "")) for pool, reasons in judged)
+        return {address: why for address, why in found if why}
 
 
 def judge_price(snapshot: Snapshot, pool: Pool, input_mint: Mint, policy: GuardPolicy) -> str:

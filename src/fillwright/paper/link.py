@@ -50,20 +50,24 @@ class Answer(msgspec.Struct, array_like=True):
 
 
 class World(msgspec.Struct, array_like=True):
-    """What never changes while the server runs."""
+    """What the chain is. `follows`: its pools are a real chain's, which come and go."""
 
     wallet: str
     tokens: tuple[Token, ...]
     unpriced: tuple[Unpriced, ...]
+    follows: bool = False
 
 
 class Market(msgspec.Struct, array_like=True):
-    """The market's clock, a fresh blockhash, and the pools that have changed (all of them with a world)."""
+    """The market's clock, a fresh blockhash, and the pools that have changed or are gone; with `whole`, all of them.
+    A world comes with the first one, and when its tokens or what can't be priced have changed."""
 
     clock: ChainClock
     blockhash: Blockhash
     pools: dict[Address, bytes]
     world: World | None = None
+    gone: tuple[Address, ...] = ()
+    whole: bool = False
 
 
 class News(msgspec.Struct, array_like=True):

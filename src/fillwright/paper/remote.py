@@ -24,6 +24,7 @@ from fillwright.domain.errors import (
     BlockhashNotFound,
     ChainError,
     ConfigError,
+    Refusal,
     SimulationFailed,
     StoreError,
     Unavailable,
@@ -94,6 +95,7 @@ class RemoteChain:
         self._payer: Pubkey | None = None
         self._snapshot: Snapshot | None = None
         self._world: World | None = None
+        self._tokens = TokenList(())
 
     @property
     def connected(self) -> bool:
@@ -105,7 +107,13 @@ class RemoteChain:
 
     @property
     def tokens(self) -> TokenList:
-        return TokenList(self._opened_world().tokens)
+        """Those that have been told; more may come where pools are followed."""
+        return self._tokens
+
+    @property
+    def follows(self) -> bool:
+        """Whether the pools are a real chain's."""
+        return self._opened_world().follows
 
     def snapshot(self) -> Snapshot:
         """The newest market that has been told; the one before the connection was lost while it is gone."""
@@ -242,14 +250,26 @@ class RemoteChain:
 
     def _take_market(self, market: Market) -> None:
         changed = {address: read_pool(state) for address, state in market.pools.items()}
-        if market.world is not None:
-            self._world = market.world
-            self._payer = Pubkey.from_string(market.world.wallet)
-            self._snapshot = Snapshot(market.clock, changed, index_pairs(changed.values()), market.world.unpriced)
+        world, before = market.world, self._snapshot
+        if world is not None:
+            if self._world is None or self._world.tokens != world.tokens:
+                self._tokens = TokenList(world.tokens)
+            self._world = world
+            self._payer = Pubkey.from_string(world.wallet)
+        if market.whole and world is not None:
+            self._snapshot = Snapshot(market.clock, changed, index_pairs(changed.values()), world.unpriced)
             self._ready.set()
-        elif self._snapshot is not None:
-            pools = {**self._snapshot.pools, **changed} if changed else self._snapshot.pools
-            self._snapshot = Snapshot(market.clock, pools, self._snapshot.by_pair, self._snapshot.unpriced)
+        elif before is not None:
+            pools, by_pair = before.pools, before.by_pair
+            if changed:
+                pools = {**pools, **changed}
+            if market.gone:
+                gone = set(market.gone)
+                pools = {address: pool for address, pool in pools.items() if address not in gone}
+            if market.gone or len(pools) != len(before.pools):
+                by_pair = index_pairs(pools.values())
+            unpriced = before.unpriced if world is None else world.unpriced
+            self._snapshot = Snapshot(market.clock, pools, by_pair, unpriced)
         self._blockhash = market.blockhash
 
     def _take_news(self, news: News) -> None:
@@ -311,7 +331,6 @@ class RemoteMarket:
     def __init__(self, *, settings: Settings, clock: Clock, chain: RemoteChain) -> None:
         self._clock = clock
         self._chain = chain
-        self._tokens = chain.tokens
         self._delays_ms = {
             "raydium": settings.paper_raydium_quote_delay_ms,
             "meteora": settings.paper_meteora_quote_delay_ms,
@@ -319,21 +338,27 @@ class RemoteMarket:
 
     @property
     def tokens(self) -> TokenList:
-        return self._tokens
+        return self._chain.tokens
 
     def current(self) -> Snapshot:
         return self._chain.snapshot()
 
     async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:
-        """As `PaperMarketFeed.fetch`. Raises ChainError while the chain is away: its pools may be stale."""
-        if any(self._delays_ms.values()):
+        """As `PaperMarketFeed.fetch`, or, of pools that are followed, as the live feed's. Raises ChainError while the
+        chain is away, as its pools may be stale, and where only stale pools could trade the pair."""
+        if not self._chain.follows and any(self._delays_ms.values()):
             asked = {venue_for(pool).dex for pool in self.current().of_pair(input_mint, output_mint)}
             delay_ms = max((self._delays_ms.get(dex, 0) for dex in asked), default=0)
             if delay_ms:
                 await self._clock.sleep(delay_ms / _MS)
         if not self._chain.connected:
             raise unreachable()
-        return self.current()
+        snapshot = self.current()
+        stale = self._chain.follows and any(each.reason == Refusal.STALE for each in snapshot.unpriced)
+        if stale and not snapshot.of_pair(input_mint, output_mint):
+            # Which pair a stale pool trades is not told: it may be this one.
+            raise ChainError("pools are stale, and none else trades the pair", code="market_stale")
+        return snapshot
 
 
 _KINDS: dict[str, type[ChainError]] = {kind.__name__: kind for kind in (AlreadyProcessed, BlockhashNotFound)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from fillwright import observe
 from fillwright.domain.accounts import Address
 from fillwright.domain.errors import ChainError, ConfigError, FillwrightError, SimulationFailed
 from fillwright.domain.transactions import Commitment
+from fillwright.market.feed import MarketFeed
+from fillwright.market.snapshot import Snapshot
 from fillwright.paper.chain import PaperChain
 from fillwright.paper.link import (
     MARKET_ID,
@@ -46,16 +48,20 @@ _SOCKET_MODE = 0o600
 
 
 class PaperServer:
-    """Serves an open chain at `address` until closed."""
+    """Serves an open chain at `address` until closed. `market` is what trades on it, `follows` as the world's."""
 
-    def __init__(self, chain: PaperChain, world: World, address: str) -> None:
+    def __init__(
+        self, chain: PaperChain, market: MarketFeed, address: str, *, wallet: str, follows: bool = False
+    ) -> None:
         self._chain = chain
-        self._world = world
+        self._market = market
+        self._wallet = wallet
+        self._follows = follows
         self._address = parse_address(address)
         self._peers: dict[Frames, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
-        self._pools: Mapping[Address, Pool] = {}
+        self._told: Snapshot | None = None
         self._operations: dict[str, tuple[msgspec.msgpack.Decoder[Any], Callable[..., Awaitable[Any]]]] = {
             "simulate": (_decoder(tuple[bytes]), chain.simulate),
             "send": (_decoder(tuple[bytes, str]), self._send),
@@ -99,11 +105,18 @@ class PaperServer:
             self._address.unlink(missing_ok=True)
 
     def _enter(self, peer: Frames) -> None:
+        # All others are told what this one begins with, so that the same changes follow for all.
+        try:
+            newest = self._tell()
+        except ChainError as error:
+            observe.feed_behind(error.code)
+            peer.abort()
+            return
         self._peers[peer] = set()
-        clock, pools = self._chain.market()
+        whole = {address: _pickled(pool) for address, pool in newest.pools.items()}
         blockhash = self._chain.newest_blockhash()
-        whole = {address: _pickled(pool) for address, pool in pools.items()}
-        peer.send(Answer(MARKET_ID, None, _raw(Market(clock, blockhash, whole, self._world))))
+        market = Market(newest.clock, blockhash, whole, self._world(newest), whole=True)
+        peer.send(Answer(MARKET_ID, None, _raw(market)))
 
     def _leave(self, peer: Frames) -> None:
         self._peers.pop(peer, None)
@@ -167,17 +180,44 @@ class PaperServer:
     async def _tell_market(self) -> None:
         """Push what has changed, to all at once."""
         loop = asyncio.get_running_loop()
-        slot, told_s = 0, 0.0
+        told_s = 0.0
         while True:
-            clock, pools = self._chain.market()
-            if pools is not self._pools or clock.slot != slot or loop.time() - told_s > SILENCE_S:
-                before = self._pools
-                changed = {a: _pickled(pool) for a, pool in pools.items() if before.get(a) is not pool}
-                message = Answer(MARKET_ID, None, _raw(Market(clock, self._chain.newest_blockhash(), changed)))
-                for peer in tuple(self._peers):
-                    peer.send(message)
-                self._pools, slot, told_s = pools, clock.slot, loop.time()
+            before = self._told
+            try:
+                if before is None or _differ(self._market.current(), before) or loop.time() - told_s > SILENCE_S:
+                    self._tell()
+                    told_s = loop.time()
+            except ChainError as error:
+                # Peers that hear nothing take the market for lost, which it is.
+                observe.feed_behind(error.code)
+                await asyncio.sleep(SILENCE_S)
             await asyncio.sleep(MARKET_INTERVAL_S)
+
+    def _tell(self) -> Snapshot:
+        """Bring every peer up to the market as it is now. Raises ChainError."""
+        newest, told = self._market.current(), self._told
+        if self._peers:
+            message = Answer(MARKET_ID, None, _raw(self._changes(newest, told)))
+            for peer in tuple(self._peers):
+                peer.send(message)
+        self._told = newest
+        return newest
+
+    def _changes(self, newest: Snapshot, told: Snapshot | None) -> Market:
+        """What whoever knows `told` needs to know `newest`."""
+        if told is None:
+            told = Snapshot(newest.clock, {}, {})
+        before = told.pools
+        changed = {a: _pickled(pool) for a, pool in newest.pools.items() if before.get(a) is not pool}
+        gone: tuple[Address, ...] = ()
+        if newest.by_pair is not told.by_pair:
+            gone = tuple(sorted(before.keys() - newest.pools.keys()))
+        renewed = gone or changed.keys() - before.keys() or newest.unpriced != told.unpriced
+        world = self._world(newest) if renewed else None
+        return Market(newest.clock, self._chain.newest_blockhash(), changed, world, gone)
+
+    def _world(self, snapshot: Snapshot) -> World:
+        return World(self._wallet, self._market.tokens.all(), snapshot.unpriced, self._follows)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -200,6 +240,12 @@ class _Peer(Frames):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._on_made(self)
+
+
+def _differ(newest: Snapshot, told: Snapshot) -> bool:
+    if newest.pools is not told.pools or newest.slot != told.slot:
+        return True
+    return newest.unpriced is not told.unpriced and newest.unpriced != told.unpriced
 
 
 def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:

@@ -26,7 +26,7 @@ from fillwright.venues.registry import VENUES
 from fillwright.venues.venue import Pool
 
 MAX_POOL_BYTES = 4 * 1024 * 1024
-_VERSION = 3
+_VERSION = 4
 MAX_PLAIN_BYTES = 1_024
 """A larger pool is kept compressed: once for all decisions on one state of it, which are many."""
 _LEVEL = 1
@@ -55,7 +55,7 @@ class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an order that may be filled in part: the size decided on, its bound, and whether any size got its price."""
 
 
-_encoder = msgspec.msgpack.Encoder()
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(_Record)
 _encode_pool = msgspec.json.Encoder().encode
 
@@ -68,8 +68,8 @@ def decide_recorded(
     field = router.field(cut, snapshot, terms)
     decision = router.decide_on(cut, field, snapshot, terms)
     if cut is spec:
-        return decision, record(field, snapshot, terms)
-    stored = record(field, snapshot, terms, (cut.amount, cut.limit, met))
+        return decision, record(field, snapshot, decision.terms)
+    stored = record(field, snapshot, decision.terms, (cut.amount, cut.limit, met))
     return (decision if met else unmet(decision)), stored
 
 

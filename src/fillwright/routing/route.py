@@ -37,7 +37,8 @@ class Decision(msgspec.Struct, frozen=True):
     them, None where none answers. `gain_ppm`: how much more the route gives than that pool, net of costs, in
     millionths, rounded down (0 where there is no route or nothing to compare it with). `bound`: no route over
     the pools and paths looked at gives more output than this (exact-in only); it is drawn from the curves, exact
-    to about a part in 10⁹ and a unit per leg. `field`: the pools that the decision depends on.
+    to about a part in 10⁹ and a unit per leg. `field`: the pools that the decision depends on. `terms`: those that
+    it was taken under; of the lookup tables' addresses, those that had a part in it.
     """
 
     candidates: tuple[Candidate, ...]
@@ -72,7 +73,7 @@ class Router:
     def decide_on(self, spec: OrderSpec, field: Field, snapshot: Snapshot, terms: RoutingTerms) -> Decision:
         """Route `spec` over a field of `snapshot`."""
         candidates = tuple(ask(side, spec.amount, spec.mode, snapshot.clock) for side in field.direct)
-        choices, price = self._solver.choose(spec, field, candidates, snapshot.clock, terms)
+        choices, price, used = self._solver.choose(spec, field, candidates, snapshot.clock, terms)
         route, problem, gain = self._executable(spec, choices, snapshot, candidates)
         return Decision(
             candidates,
@@ -82,7 +83,7 @@ class Router:
             best_single=_best_single(choices, candidates),
             gain_ppm=gain,
             bound=output_bound(spec, field, price, terms.max_legs),
-            terms=terms,
+            terms=used,
             lamport_price=field.lamport_price,
             field=tuple(sorted(field.pools())),
         )

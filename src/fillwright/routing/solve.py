@@ -23,7 +23,7 @@ from fillwright.routing.footprint import (
     Footprint,
     LegLoad,
     Loads,
-    footprint,
+    Scale,
     independent,
     leg_compute_units,
     leg_load,
@@ -54,13 +54,14 @@ class Solver:
         candidates: Sequence[Candidate],
         clock: ChainClock,
         terms: RoutingTerms,
-    ) -> tuple[list[Choice], float]:
-        """Everything executable that was found, best first (of equals, the one with fewer legs); and the marginal
-        price of the best plan, 0 where there is none. `candidates` are what the field's direct pools answer."""
+    ) -> tuple[list[Choice], float, RoutingTerms]:
+        """Everything executable that was found, best first (of equals, the one with fewer legs); the marginal price
+        of the best plan, 0 where there is none; and the terms as far as they had a part in it. `candidates` are what
+        the field's direct pools answer."""
         job = _Job(spec, field, clock, terms, self._loads)
         choices = [*job.singles(candidates), *job.plans()]
         choices.sort(key=lambda choice: (-choice.net, len(choice.finished.legs), _addresses(choice.finished)))
-        return choices, job.price
+        return choices, job.price, job.scale.terms()
 
 
 def _addresses(finished: Finished) -> tuple[str, ...]:
@@ -74,6 +75,7 @@ class _Job:
         self.clock = clock
         self.terms = terms
         self.loads = loads
+        self.scale = Scale(terms)
         self.price = 0.0
         self.exact_in = spec.mode is SwapMode.EXACT_IN
         self.tolerance_bps = hop_tolerance_bps(spec, terms)
@@ -156,17 +158,21 @@ class _Job:
         if len(known) < len(loads) or not independent(known):
             return False
         between = {mint for chain in plan for mint in chain.path[1:-1]}
-        return self._footprint(known, between).fits(self.terms)
+        return self._weighed(known, between).fits(self.terms)
 
     def size(self, finished: Finished) -> Footprint | None:
         """Of the transaction as it would be built; None where a venue can't build its leg."""
+        mode = self.spec.mode
         try:
-            loads = [leg_load(leg.side, max(leg.amount_in, 1), self.clock) for leg in finished.legs]
+            loads = [
+                leg_load(leg.side, max(leg.amount_in if self.exact_in else leg.amount_out, 1), self.clock, mode)
+                for leg in finished.legs
+            ]
         except QuoteRefused:
             return None
         between = {leg.side.input_mint for leg in finished.legs} - {self.spec.input_mint}
-        return self._footprint(loads, between)
+        return self._weighed(loads, between)
 
-    def _footprint(self, loads: list[LegLoad], between: set[Mint]) -> Footprint:
+    def _weighed(self, loads: list[LegLoad], between: set[Mint]) -> Footprint:
         mints = (self.spec.input_mint, self.spec.output_mint, *sorted(between))
-        return footprint(loads, mints, self.terms, marker=self.spec.marker)
+        return self.scale.weigh(loads, mints, marker=self.spec.marker)

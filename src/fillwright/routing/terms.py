@@ -5,7 +5,11 @@ Frozen, and stored with every decision, because the decision depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+
+from fillwright.domain.lookup_tables import LookupTable
 
 PACKET_BYTES = 1_232
 ACCOUNT_LOCKS = 64
@@ -14,7 +18,8 @@ _MICRO = 1_000_000
 
 
 class RoutingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`lookup_tables`: pools' accounts stand in address lookup tables, so that each takes a byte.
+    """`lookup_tables`: those that the transaction may use; an address in one of them takes a byte. `wallet`: whose
+    token accounts may stand in them too; "" for none. `tip_accounts`: one of them is paid a tip; empty for no tip.
 
     `priority_micro_lamports` is the price of a compute unit; it and `signature_lamports` are what legs cost.
     `hop_tolerance_bps`: how far a leg that feeds another may fall short of its quote, at most the order's own
@@ -23,7 +28,9 @@ class RoutingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
 
     max_legs: int = 5
     max_hops: int = 3
-    lookup_tables: bool = False
+    lookup_tables: tuple[LookupTable, ...] = ()
+    wallet: str = ""
+    tip_accounts: tuple[str, ...] = ()
     max_bytes: int = PACKET_BYTES
     max_locks: int = ACCOUNT_LOCKS
     max_compute: int = COMPUTE_UNITS
@@ -37,3 +44,10 @@ class RoutingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 DEFAULT_TERMS = RoutingTerms()
+
+Terms = Callable[[], RoutingTerms]
+"""The terms as they are now; the same object as long as they are the same."""
+
+
+def default_terms() -> RoutingTerms:
+    return DEFAULT_TERMS

@@ -25,7 +25,9 @@ MAX_BATCH = 500
 MAX_DEADLOCKS = 5
 """How often a flush that the server chose to end is tried again."""
 STALL_S = 2.0
-"""While a flush has taken longer than this, further writes are refused."""
+"""While a flush has taken longer than this, further writes are refused, and those that wait for it, too."""
+FLUSH_TIMEOUT_S = 5.0
+"""After this nobody waits for a flush any more: whether it is done is unknown."""
 DOWN_PAUSE_S = 0.2
 """After a failed connect, writes are refused without another try for this long."""
 
@@ -45,6 +47,9 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._on_commit: CommitListener | None = None
         self._down_until_s = 0.0
+        self._away = False
+        """The last connect has failed."""
+        self._connecting = False
         self._flushing_since_s: float | None = None
         self._closed = True
 
@@ -76,7 +81,9 @@ class Writer:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         loop = asyncio.get_running_loop()
         if self._flushing_since_s is not None and loop.time() - self._flushing_since_s > STALL_S:
-            raise Unavailable("PostgreSQL does not answer", code="store_stalled")
+            raise _stalled()
+        if self._away and self._connecting:
+            raise Unavailable("PostgreSQL can't be reached", code="store_unavailable")
         future: asyncio.Future[bool] = loop.create_future()
         self._pending.append((operation, future))
         if self._task is None or self._task.done():
@@ -92,11 +99,19 @@ class Writer:
                 for item in (*batch, *self._drained()):
                     _fail(item, error)
                 return
-            self._flushing_since_s = asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            self._flushing_since_s = loop.time()
+            stall = loop.call_later(STALL_S, self._refuse_pending)
             try:
                 await self._write(connection, batch)
             finally:
+                stall.cancel()
                 self._flushing_since_s = None
+
+    def _refuse_pending(self) -> None:
+        """Nobody waits behind a flush that does not end: nothing of this has been tried."""
+        for item in self._drained():
+            _fail(item, _stalled())
 
     def _take(self) -> list[_Item]:
         """The next batch: no two operations of the same order or the same own id; the rest waits its turn."""
@@ -120,11 +135,16 @@ class Writer:
         loop = asyncio.get_running_loop()
         if loop.time() < self._down_until_s:
             raise Unavailable("PostgreSQL can't be reached", code="store_unavailable")
+        self._connecting = True
         try:
             self._connection = await connect(self._url)
         except Unavailable:
+            self._away = True
             self._down_until_s = loop.time() + DOWN_PAUSE_S
             raise
+        finally:
+            self._connecting = False
+        self._away = False
         return self._connection
 
     def _drained(self) -> list[_Item]:
@@ -138,7 +158,7 @@ class Writer:
             flush = Flush([operation for operation, _ in batch])
             statement, values = flush.call(in_line=self._in_line)
             try:
-                answer = await connection.fetchrow(statement, *values)
+                answer = await connection.fetchrow(statement, *values, timeout=FLUSH_TIMEOUT_S)
                 break
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 if attempt == MAX_DEADLOCKS:
@@ -198,6 +218,10 @@ class Writer:
             _fail_all(batch[half:], Unavailable("PostgreSQL went away", code="store_unavailable"))
         else:
             await self._write(connection, batch[half:])
+
+
+def _stalled() -> Unavailable:
+    return Unavailable("PostgreSQL does not answer", code="store_stalled")
 
 
 def _reason(step: Step, standing: dict[str, Any] | None) -> Exception:

@@ -6,6 +6,8 @@ records after byte 166).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 from solders.pubkey import Pubkey
 
@@ -15,7 +17,9 @@ from fillwright.domain.errors import PoolRefused, QuoteRefused, Refusal
 
 TOKEN_PROGRAM = Address("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022_PROGRAM = Address("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
+ASSOCIATED_TOKEN_PROGRAM = Address("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 
+_CACHE = 16_384
 _MINT_BYTES = 82
 _ACCOUNT_BYTES = 165
 _ACCOUNT_TYPE_MINT = 1
@@ -74,6 +78,13 @@ class MintInfo(msgspec.Struct, frozen=True):
     def transfer_fee(self, epoch: int) -> TransferFee:
         """The fee in force: the newer one from its epoch on."""
         return self.newer if epoch >= self.newer.epoch else self.older
+
+
+@lru_cache(maxsize=_CACHE)
+def associated_account(wallet: Pubkey, mint: Pubkey, token_program: Pubkey) -> Pubkey:
+    """The wallet's associated token account of `mint`, which is of `token_program`."""
+    seeds = [bytes(wallet), bytes(token_program), bytes(mint)]
+    return Pubkey.find_program_address(seeds, Pubkey.from_string(ASSOCIATED_TOKEN_PROGRAM))[0]
 
 
 def decode_mint(account: Account) -> MintInfo:

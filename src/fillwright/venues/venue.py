@@ -88,6 +88,9 @@ class Pool(Protocol):
     def mints(self) -> tuple[Mint, Mint]: ...
     @property
     def decimals(self) -> tuple[int, int]: ...
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        """Which token program each mint is of. The swap instruction names both."""
 
 
 Quoter = Callable[[int], int]

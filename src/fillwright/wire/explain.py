@@ -27,11 +27,13 @@ class ShortfallView(Struct, frozen=True, kw_only=True):
 
 
 class TermsView(Struct, frozen=True, kw_only=True):
-    """What routing was told besides the order and the market."""
+    """What routing was told besides the order and the market. `lookup_tables`: whether the transaction could use any;
+    `tables`: which."""
 
     max_legs: int
     max_hops: int
     lookup_tables: bool
+    tables: list[str]
     max_bytes: int
     max_locks: int
     max_compute: int

@@ -63,6 +63,13 @@ class WorkerView(Struct, frozen=True):
     completed: int
 
 
+class PoolReleased(Struct, frozen=True):
+    """`address` was quarantined, and is quoted again."""
+
+    mode: str
+    address: str
+
+
 class QueueView(Struct, frozen=True, kw_only=True):
     """`waiting` could start now, `delayed` later, `active` are being worked on; `completed` (confirmed) and `failed`
     count all that ever did. `oldest_age_ms`: how long the oldest waiting one has been due. `ended_per_s`: orders that

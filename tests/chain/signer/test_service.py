@@ -17,16 +17,17 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from tests.chain.signer.orders import AMOUNT, WALLET, honest, order, policy
-from tests.chain.signer.test_judge import HOSTILE, message, sweep
+from tests.chain.signer.test_judge import HOSTILE, TABLE, TABLE_ADDRESSES, message, sweep, with_table
 from tests.chain.signer.test_keystore import BASE58, CANARY, CHEAP, PASSPHRASE, shows_canary
 
 from fillwright.chain.bids import Priced
 from fillwright.chain.signer import commands, keystore
 from fillwright.chain.signer.client import SocketSigner
+from fillwright.chain.signer.judge import Tables
 from fillwright.chain.signer.policy import Policy, Spending
 from fillwright.chain.signer.protocol import MAX_FRAME_BYTES, Ask, Told
 from fillwright.chain.signer.secret import SecretKey
-from fillwright.chain.signer.service import SignerServer, SignerService
+from fillwright.chain.signer.service import SignerServer, SignerService, TableSource
 from fillwright.chain.signer.spending import SpendingBook
 from fillwright.config import Mode
 from fillwright.domain.accounts import WRAPPED_SOL
@@ -55,12 +56,16 @@ class Running:
 
 
 @asynccontextmanager
-async def signer(folder: Path, rules: Policy | None = None) -> AsyncIterator[Running]:
+async def signer(
+    folder: Path, rules: Policy | None = None, tables: TableSource | None = None
+) -> AsyncIterator[Running]:
     clock = FakeClock()
     book = SpendingBook(folder / "spending.jsonl")
     book.open()
     halt = folder / "signer-halted"
-    service = SignerService(key=SecretKey(WALLET), policy=rules or policy(), book=book, clock=clock, halt_file=halt)
+    service = SignerService(
+        key=SecretKey(WALLET), policy=rules or policy(), book=book, clock=clock, halt_file=halt, tables=tables
+    )
     server = SignerServer(service, folder / "s.sock")
     await server.open()
     client = SocketSigner(folder / "s.sock")
@@ -384,3 +389,35 @@ def test_a_canary_key_shows_in_no_output_file_answer_or_error_of_the_process(tmp
     assert not shows_canary(output + b"".join(map(msgspec.json.encode, answers)))
     for path in tmp_path.iterdir():
         assert not shows_canary(path.read_bytes()), path
+
+
+class GrowingTables:
+    """Knows `known` of the addresses, and as many as `there` once it reads again."""
+
+    def __init__(self, known: int, there: int) -> None:
+        self.known, self.there, self.reads = known, there, 0
+
+    async def tables(self, names: list[str], *, refresh: bool = False) -> Tables:
+        if refresh:
+            self.reads += 1
+            self.known = self.there
+        return dict.fromkeys(names, TABLE_ADDRESSES[: self.known])
+
+
+def test_a_table_that_was_extended_is_read_again_and_one_not_known_to_be_so_long_waits(tmp_path: Path) -> None:
+    async def run() -> None:
+        rules = policy(lookup_tables=(str(TABLE),), rpc_url="http://127.0.0.1:1")
+        tables = GrowingTables(3, 5)
+        async with signer(tmp_path, rules, tables) as running:
+            assert running.client.lookup_tables == {str(TABLE)}
+            plan = order()
+            with pytest.raises(SignerRefused) as refused:
+                await running.client.sign(with_table(), plan)
+            assert refused.value.code == "signer_unavailable"
+            tables.there = len(TABLE_ADDRESSES)
+            assert await running.client.sign(with_table(), plan)
+            assert tables.reads == 2
+            assert await running.client.sign(with_table(), plan)
+            assert tables.reads == 2
+
+    asyncio.run(run())

@@ -35,6 +35,7 @@ class SocketSigner:
         self._turn = asyncio.Lock()
         self._wallet = ""
         self._marker_secret = b""
+        self._lookup_tables: frozenset[str] = frozenset()
         self.state = AWAY
 
     @property
@@ -46,6 +47,11 @@ class SocketSigner:
         """The key of the marker seeds: the same for every engine of this wallet, wherever it runs."""
         return self._marker_secret
 
+    @property
+    def lookup_tables(self) -> frozenset[str]:
+        """The tables that its policy allows, as it said last."""
+        return self._lookup_tables
+
     async def open(self, mode: Mode) -> None:
         """Ask for the wallet. Raises ConfigError where no signer listens, or one for another mode."""
         try:
@@ -55,6 +61,7 @@ class SocketSigner:
         if told.mode != mode:
             raise ConfigError(f"the signer's policy is for {told.mode}, not for {mode}")
         self._wallet, self._marker_secret = told.wallet, told.marker_key
+        self._lookup_tables = frozenset(told.lookup_tables)
         self.state = HALTED if told.halted else SIGNS
 
     async def watch(self, clock: Clock) -> None:
@@ -70,6 +77,7 @@ class SocketSigner:
         except SignerRefused:
             self.state = AWAY
         else:
+            self._lookup_tables = frozenset(told.lookup_tables)
             self.state = OTHER if told.wallet != self._wallet else HALTED if told.halted else SIGNS
 
     async def close(self) -> None:

@@ -62,9 +62,13 @@ class Bounds(msgspec.Struct, frozen=True):
     min_out: int
 
 
-def tables_used(message: bytes) -> list[str]:
-    """The lookup tables that a message names. Raises SignerRefused."""
-    return [str(lookup.account_key) for lookup in _decode(message).address_table_lookups]
+def tables_used(message: bytes) -> dict[str, int]:
+    """The lookup tables that a message names, with the largest index in each. Raises SignerRefused."""
+    found: dict[str, int] = {}
+    for lookup in _decode(message).address_table_lookups:
+        name = str(lookup.account_key)
+        found[name] = max(found.get(name, 0), *lookup.writable_indexes, *lookup.readonly_indexes)
+    return found
 
 
 def judge(message: bytes, plan: SwapPlan, wallet: Pubkey, policy: Policy, tables: Tables) -> Verdict:

@@ -22,13 +22,15 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """`error` is a SignerRefused code, "" for success. `marker_key`: in the reply to `hello`, the secret behind the
-    orders' marker accounts, which every engine of this key must share."""
+    orders' marker accounts, which every engine of this key must share, and `lookup_tables`, those that its policy
+    allows."""
 
     wallet: str = ""
     mode: str = ""
     halted: bool = False
     signature: bytes = b""
     marker_key: bytes = b""
+    lookup_tables: tuple[str, ...] = ()
     error: str = ""
     reason: str = ""
 

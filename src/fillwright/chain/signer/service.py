@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -45,8 +45,8 @@ _encode = msgspec.json.Encoder().encode
 class TableSource(Protocol):
     """Where the signer reads lookup tables: never from whoever wants a signature."""
 
-    async def tables(self, names: list[str]) -> Tables:
-        """The addresses in each table. Raises ChainError."""
+    async def tables(self, names: list[str], *, refresh: bool = False) -> Tables:
+        """The addresses in each table, as they are known or, with `refresh`, now. Raises ChainError."""
 
 
 class RpcTables:
@@ -62,8 +62,8 @@ class RpcTables:
     async def close(self) -> None:
         await self._rpc.close()
 
-    async def tables(self, names: list[str]) -> Tables:
-        found = await self._tables.get([Pubkey.from_string(name) for name in names])
+    async def tables(self, names: list[str], *, refresh: bool = False) -> Tables:
+        found = await self._tables.get([Pubkey.from_string(name) for name in names], refresh)
         return {str(table.key): table.addresses for table in found}
 
 
@@ -130,7 +130,10 @@ class SignerService:
             return Told(error="signer_refused", reason="the request can't be read")
         if ask.op == "hello":
             secret = self._key.derive(MARKER_PURPOSE)
-            return Told(wallet=self.wallet, mode=self._policy.mode, halted=self.is_halted, marker_key=secret)
+            return Told(
+                wallet=self.wallet, mode=self._policy.mode, halted=self.is_halted, marker_key=secret,
+                lookup_tables=self._policy.lookup_tables,
+            )  # fmt: skip
         plan = ask.plan
         order_id, attempt = (_order_name(plan), plan.attempt) if plan is not None else ("", 0)
         try:
@@ -147,15 +150,21 @@ class SignerService:
         return Told(wallet=self.wallet, mode=self._policy.mode, signature=signature)
 
     async def _resolve(self, message: bytes) -> Tables:
-        names = tables_used(message)
-        if not names:
+        used = tables_used(message)
+        if not used:
             return {}
-        if self._tables is None or not set(names) <= set(self._policy.lookup_tables):
+        if self._tables is None or not used.keys() <= set(self._policy.lookup_tables):
             raise SignerRefused("the policy does not allow the message's lookup tables")
         try:
-            return await self._tables.tables(names)
+            tables = await self._tables.tables(list(used))
+            if _reaches_past(used, tables):
+                tables = await self._tables.tables(list(used), refresh=True)
         except ChainError as error:
             raise SignerRefused("the message's lookup tables can't be read", code="signer_unavailable") from error
+        if _reaches_past(used, tables):
+            # They have just been extended, and the node that is asked here does not call that final yet.
+            raise SignerRefused("the message's lookup tables are not known to be that long", code="signer_unavailable")
+        return tables
 
 
 class SignerServer:
@@ -211,6 +220,10 @@ class SignerServer:
         finally:
             self._clients.pop(task, None)
             writer.close()
+
+
+def _reaches_past(used: Mapping[str, int], tables: Tables) -> bool:
+    return any(most >= len(tables[name]) for name, most in used.items())
 
 
 def _order_name(plan: SwapPlan) -> str:

@@ -142,6 +142,10 @@ class DammV1Pool(msgspec.Struct, frozen=True):
     def venue(self) -> str:
         return VENUE_ID
 
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        return TOKEN_PROGRAM, TOKEN_PROGRAM
+
 
 def recognises(account: Account) -> bool:
     """Whether `account` is a pool of this program: owner, discriminator, length."""

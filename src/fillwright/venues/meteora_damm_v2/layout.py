@@ -133,6 +133,10 @@ class DammV2Pool(msgspec.Struct, frozen=True):
     def decimals(self) -> tuple[int, int]:
         return self.side_a.mint_info.decimals, self.side_b.mint_info.decimals
 
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        return self.side_a.mint_info.program, self.side_b.mint_info.program
+
 
 def is_pool(account: Account) -> bool:
     """Whether the owner, the discriminator and the size are those of a pool."""

@@ -178,6 +178,10 @@ class DlmmPool(msgspec.Struct, frozen=True):
     def decimals(self) -> tuple[int, int]:
         return self.info_x.decimals, self.info_y.decimals
 
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        return self.info_x.program, self.info_y.program
+
 
 def is_pool(account: Account) -> bool:
     """Whether `account` is an LbPair."""

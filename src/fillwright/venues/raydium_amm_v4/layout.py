@@ -80,6 +80,10 @@ class AmmV4Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     def venue(self) -> str:
         return VENUE_ID
 
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        return TOKEN_PROGRAM, TOKEN_PROGRAM
+
 
 @lru_cache(maxsize=_CACHED_PROGRAMS)
 def authority(program: Address) -> tuple[Pubkey, int]:

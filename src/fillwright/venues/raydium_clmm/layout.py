@@ -171,6 +171,10 @@ class ClmmPool(msgspec.Struct, frozen=True, omit_defaults=True):
     def mints(self) -> tuple[Mint, Mint]:
         return self.mint_0, self.mint_1
 
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        return self.info_0.program, self.info_1.program
+
 
 _NO_MORE_LIQUIDITY = End(Refusal.LIQUIDITY_EXHAUSTED, "no initialised tick is left in this direction")
 _UNKNOWN_BITMAP = End(Refusal.MISSING_ACCOUNT, "the bitmap extension, which says what follows, is missing")

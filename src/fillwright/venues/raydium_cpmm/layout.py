@@ -90,6 +90,10 @@ class CpmmPool(msgspec.Struct, frozen=True, omit_defaults=True):
     def decimals(self) -> Pair:
         return self.mint_infos[0].decimals, self.mint_infos[1].decimals
 
+    @property
+    def token_programs(self) -> tuple[Address, Address]:
+        return self.mint_infos[0].program, self.mint_infos[1].program
+
 
 def is_pool(account: Account) -> bool:
     """Whether `account` is a pool state of this program."""
