@@ -95,10 +95,10 @@ class PostgresStore:
 
         async def take(connection: Connection) -> list[Order]:
             name, values = self._claim(lease, now_ms, limit, order_ids)
-            taken = await connection.fetchval(_SQL[name], *values)
-            if taken is None:
+            ended, orders = reads.claimed(await connection.fetch(_SQL[name], *values))
+            if ended:
                 raise StaleLease(f"epoch {lease.epoch} has ended")
-            return await reads.claimed(connection, taken) if taken else []
+            return orders
 
         return await self._connections.run(take, again=False)
 

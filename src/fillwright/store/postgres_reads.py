@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import asyncpg
 
 from fillwright.domain.lifecycle import TERMINAL
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
@@ -24,9 +27,9 @@ async def find(connection: Connection, account: str, client_order_id: str) -> Or
     return None if row is None else records.decode_order(*row)
 
 
-async def claimed(connection: Connection, order_ids: list[str]) -> list[Order]:
-    """These orders, in this order."""
-    return [records.decode_order(*row) for row in await connection.fetch(_SQL["claimed_orders"], order_ids)]
+def claimed(rows: Sequence[asyncpg.Record]) -> tuple[bool, list[Order]]:
+    """What a claim's rows say: whether the epoch has ended, and the orders, in the order of the claim."""
+    return rows[0][0], [records.decode_order(*row[1:]) for row in rows if row[1] is not None]
 
 
 async def held(connection: Connection, epoch: int) -> list[Order]:

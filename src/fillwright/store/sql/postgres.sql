@@ -1,14 +1,18 @@
--- claim_orders: Claim due orders; NULL where the epoch has ended.
-SELECT claim($1, $2, $3, $4);
+-- claim_orders: Claim due orders: whether the epoch has ended, and an order a row, or a row without one.
+SELECT c.taken IS NULL, r.* FROM claim($1, $2, $3, $4) AS c (taken)
+LEFT JOIN LATERAL claimed_orders(c.taken) AS r ON true;
 
 -- claim_these: Claim these, where they are due and free.
-SELECT claim_these($1, $2, $3);
+SELECT c.taken IS NULL, r.* FROM claim_these($1, $2, $3) AS c (taken)
+LEFT JOIN LATERAL claimed_orders(c.taken) AS r ON true;
 
 -- claim_in_line: Claim due orders, one at a time for each wallet.
-SELECT claim_in_line($1, $2, $3, $4);
+SELECT c.taken IS NULL, r.* FROM claim_in_line($1, $2, $3, $4) AS c (taken)
+LEFT JOIN LATERAL claimed_orders(c.taken) AS r ON true;
 
 -- claim_within: Claim within a number of orders a minute over all workers.
-SELECT claim_within($1, $2, $3, $4, $5, $6);
+SELECT c.taken IS NULL, r.* FROM claim_within($1, $2, $3, $4, $5, $6) AS c (taken)
+LEFT JOIN LATERAL claimed_orders(c.taken) AS r ON true;
 
 -- line_up: Put every open order into its wallet's line.
 INSERT INTO lines (wallet, order_id)
@@ -20,11 +24,6 @@ SELECT state FROM queue;
 
 -- set_queue_state: Say so.
 UPDATE queue SET state = $1;
-
--- claimed_orders: Orders just claimed, in the order of the claim.
-SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
-FROM unnest($1::uuid[]) WITH ORDINALITY AS c (id, position) JOIN order_rows AS o ON o.id = c.id
-ORDER BY c.position;
 
 -- held_orders: The orders that an epoch holds.
 SELECT o.id::text, o.status, o.version, o.created_ms, o.ready_at_ms, o.state, o.accepted, o.routed
