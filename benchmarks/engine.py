@@ -29,7 +29,8 @@ from fillwright.load import Load, LoadReport, generate, percentiles
 ORDERS = int(os.environ.get("FILLWRIGHT_BENCH_ORDERS", "20000"))
 WARM_UP = 1_000
 MANY_IN_FLIGHT, FEW_IN_FLIGHT = 200, 16
-STEADY_RATE, STEADY_S = 200.0, 20
+STEADY_RATES, STEADY_S = (200.0, 400.0), 15
+"""Orders a second; each has five events."""
 MEMORY_ORDERS = int(os.environ.get("FILLWRIGHT_BENCH_MEMORY_ORDERS", "100000"))
 BARE = """
 import uvicorn
@@ -161,9 +162,11 @@ def _throughput(process: EngineProcess, broken: list[str]) -> list[Figure]:
 def _latency(process: EngineProcess, disk: str, broken: list[str]) -> list[Figure]:
     full = run(Load(process.url, reread=False, orders=ORDERS // 4, clients=10))
     patient = run(Load(process.url, reread=False, orders=ORDERS // 4, clients=10, wait=True))
-    steady = run(Load(process.url, reread=False, orders=int(STEADY_RATE * STEADY_S), clients=10, rate=STEADY_RATE))
-    broken += [*full.violations, *patient.violations, *steady.violations]
-    rate = f"{STEADY_RATE:.0f} orders/s"
+    steady = [
+        run(Load(process.url, reread=False, orders=int(rate * STEADY_S), clients=10, rate=rate))
+        for rate in STEADY_RATES
+    ]
+    broken += [violation for report in (full, patient, *steady) for violation in report.violations]
     each = "10 clients, each until its order has ended"
     return [
         Figure(f"end to end, 10 clients, {FEW_IN_FLIGHT} in flight", full.orders_per_s, "/s"),
@@ -177,10 +180,20 @@ def _latency(process: EngineProcess, disk: str, broken: list[str]) -> list[Figur
         Figure(f"accepted → confirmed p99, {each}", patient.end.p99_ms, "ms", baseline=disk),
         Figure(f"event lag p50, {each}", patient.lag.p50_ms, "ms", 0.8, baseline=disk),
         Figure(f"event lag p99, {each}", patient.lag.p99_ms, "ms", 4, baseline=disk),
-        Figure(f"event lag p50, {rate}", steady.lag.p50_ms, "ms", 0.8, baseline=disk),
-        Figure(f"event lag p99, {rate}", steady.lag.p99_ms, "ms", 4, baseline=disk),
-        Figure(f"accepted → confirmed p50, {rate}", steady.end.p50_ms, "ms", baseline=disk),
-        Figure(f"accepted → confirmed p99, {rate}", steady.end.p99_ms, "ms", baseline=disk),
+        *(
+            figure
+            for rate, report in zip(STEADY_RATES, steady, strict=True)
+            for figure in _steady(f"{rate:.0f} orders/s", report, disk)
+        ),
+    ]
+
+
+def _steady(rate: str, report: LoadReport, disk: str) -> list[Figure]:
+    return [
+        Figure(f"event lag p50, {rate}", report.lag.p50_ms, "ms", 0.8, baseline=disk),
+        Figure(f"event lag p99, {rate}", report.lag.p99_ms, "ms", 4, baseline=disk),
+        Figure(f"accepted → confirmed p50, {rate}", report.end.p50_ms, "ms", baseline=disk),
+        Figure(f"accepted → confirmed p99, {rate}", report.end.p99_ms, "ms", baseline=disk),
     ]
 
 

@@ -44,6 +44,7 @@ def measure(cluster: Cluster, orders: int) -> None:
     """Few clients for latencies, many for throughput, batches of 50."""
     run(Load(cluster.url, orders=500, clients=20))
     few = run(Load(cluster.url, orders=orders // 4, clients=10))
+    patient = run(Load(cluster.url, orders=orders // 4, clients=10, wait=True))
     before = [cpu_s(pid) for pid in cluster.pids]
     many = run(Load(cluster.url, orders=orders, clients=100))
     cpu_ms = [(cpu_s(pid) - at) / orders * 1000 for pid, at in zip(cluster.pids, before, strict=True)]
@@ -59,15 +60,29 @@ def measure(cluster: Cluster, orders: int) -> None:
         Figure("accepted → confirmed p99, 10 clients", few.end.p99_ms, "ms", 30),
         Figure("event lag p50, 10 clients", few.lag.p50_ms, "ms", 0.8),
         Figure("event lag p99, 10 clients", few.lag.p99_ms, "ms", 4),
+        *_waiting(patient),
         Figure("CPU of the engine's processes per order", sum(cpu_ms), "ms", 0.6),
         Figure("  of them the paper chain", cpu_ms[0], "ms"),
         Figure("  the API", cpu_ms[1], "ms"),
         Figure("  the workers", sum(cpu_ms[2:]), "ms"),
     ]
     show(f"engine over HTTP, PostgreSQL + Redis, one API, {WORKERS} workers, load generator included", figures)
-    broken = [*few.violations, *many.violations, *batches.violations]
+    broken = [*few.violations, *patient.violations, *many.violations, *batches.violations]
     if broken:
         raise SystemExit(f"the engine broke its promises: {broken[:5]}")
+
+
+def _waiting(report: LoadReport) -> list[Figure]:
+    """Of clients that each wait until their order has ended."""
+    each = "10 clients, each until its order has ended"
+    return [
+        Figure(f"POST p50, {each}", report.accept.p50_ms, "ms", 5),
+        Figure(f"POST p99, {each}", report.accept.p99_ms, "ms", 12),
+        Figure(f"accepted → confirmed p50, {each}", report.end.p50_ms, "ms", 15),
+        Figure(f"accepted → confirmed p99, {each}", report.end.p99_ms, "ms", 30),
+        Figure(f"event lag p50, {each}", report.lag.p50_ms, "ms", 0.8),
+        Figure(f"event lag p99, {each}", report.lag.p99_ms, "ms", 4),
+    ]
 
 
 def run(load: Load) -> LoadReport:
