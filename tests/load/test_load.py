@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,13 @@ def frame(sequence: int, order: str, number: int, status: str) -> str:
     ],
 )
 def test_a_broken_stream_is_told(frames: list[str], count: int) -> None:
-    class Socket:
-        async def __aiter__(self) -> Any:
-            for text in frames:
-                yield text
+    async def messages() -> AsyncIterator[tuple[str, float]]:
+        for text in frames:
+            yield text, 0.0
 
     async def run() -> None:
         watcher = _Watcher()
-        await watcher.read(Socket())
+        await watcher.read(messages())
         assert len(watcher.violations) == count
         assert _decode_frame(frames[0]).event is not None
 

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +22,9 @@ from fillwright.domain.orders import OrderStatus
 from fillwright.load.outcomes import compare
 from fillwright.load.report import LoadReport, histogram, percentiles
 from fillwright.load.wire import LoadError, response
+
+if TYPE_CHECKING:
+    from fillwright.load.socket import TimedSocket
 
 MAX_ORDERS = 1_000_000
 MAX_CLIENTS = 10_000
@@ -132,15 +136,20 @@ async def _watching(load: Load) -> AsyncIterator[_Watcher]:
     """A WebSocket that follows all events, until the block ends."""
     from websockets.asyncio.client import connect
 
+    from fillwright.load.socket import TimedSocket
+
     watcher = _Watcher()
     headers = {} if load.api_key is None else {"Authorization": f"Bearer {load.api_key}"}
     url = f"ws://{urlsplit(load.url).netloc}/v1/stream"
     async with connect(
-        url, additional_headers=headers, compression=None, max_size=None, max_queue=None, proxy=None
-    ) as socket:
+        url, additional_headers=headers, compression=None, max_size=None, max_queue=None, proxy=None,
+        create_connection=TimedSocket,
+    ) as opened:  # fmt: skip
+        socket = cast("TimedSocket", opened)
         await socket.send('{"op":"subscribe","all":true}')
-        await socket.recv()
-        reading = asyncio.create_task(watcher.read(socket))
+        messages = socket.messages()
+        await anext(messages)
+        reading = asyncio.create_task(watcher.read(messages))
         try:
             yield watcher
         finally:
@@ -173,14 +182,14 @@ class _Watcher:
         self._moved = asyncio.Event()
         self._awaited: dict[str, asyncio.Future[None]] = {}
 
-    async def read(self, socket: object) -> None:
-        async for text in socket:  # type: ignore[attr-defined]
+    async def read(self, messages: AsyncIterator[tuple[str | bytes, float]]) -> None:
+        """Take each message, with when it arrived in milliseconds since the epoch."""
+        async for text, arrived_ms in messages:
             frame = _decode_frame(text)
             if frame.event is not None:
-                self._take(frame.event)
+                self._take(frame.event, arrived_ms)
 
-    def _take(self, event: _Event) -> None:
-        now_ms = time.time() * 1000
+    def _take(self, event: _Event, now_ms: float) -> None:
         at_ms = _epoch_ms(event.at)
         self.events += 1
         self.lag_ms.append(max(0.0, now_ms - at_ms))
