@@ -15,7 +15,7 @@ from fillwright.cli.output import EXIT_REFUSED, emit
 if TYPE_CHECKING:
     from fillwright.load import Histogram, LoadReport, Percentiles
 
-NAMES = {"accept": "request → accepted", "end": "accepted → ended", "lag": "event → seen"}
+NAMES = {"accept": "request → accepted", "end": "accepted → ended", "lag": "event → arrived"}
 BAR_CHARS = 40
 
 
