@@ -19,7 +19,7 @@ from fillwright.domain.errors import ConfigError
 
 SHUTDOWN_TIMEOUT_S = 2
 BACKLOG = 2_048
-UNSENT_BYTES = 128 * 1024
+UNSENT_BYTES = 512 * 1024
 """What the system keeps of a connection beyond what is on its way: a client that stops reading is noticed then, where
 the system knows such a limit (its connections inherit it), and not after megabytes."""
 _UNSENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)

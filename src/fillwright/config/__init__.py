@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = 65_536
     max_streams: int = 10_000
     stream_heartbeat_s: float = 15.0
-    stream_buffer_events: int = 1_000
+    stream_buffer_events: int = 4_000
 
     default_slippage_bps: int = Field(default=50, ge=0, le=10_000)
     max_slippage_bps: int = Field(default=5_000, ge=0, le=10_000)
