@@ -105,6 +105,34 @@ def test_an_order_is_not_begun_before_its_time_and_not_long_after() -> None:
     run(test)
 
 
+def test_an_ended_epoch_is_renewed_once_however_many_notice() -> None:
+    async def test() -> None:
+        world = World()
+        world.journey = journey = SlowJourney(world, seconds=30.0)
+        register, leases = world.store.register, list[Lease]()
+
+        async def slowly(worker: str) -> Lease:
+            await asyncio.sleep(3 * world.settings.heartbeat_s)
+            leases.append(await register(worker))
+            return leases[-1]
+
+        world.store.register = slowly  # type: ignore[method-assign]
+        worker = await world.start()
+        await world.submit()
+        await asyncio.sleep(1.0)
+        assert journey.running == 1
+        await world.store.retire(leases[0])
+        await world.submit()
+        await asyncio.sleep(10 * world.settings.heartbeat_s)
+        assert len(leases) == 2
+        assert journey.running == 2
+        await world.ended()
+        assert journey.most == 2
+        await worker.stop(1.0)
+
+    run(test)
+
+
 def test_higher_priorities_go_first() -> None:
     async def test() -> None:
         world = World(concurrency=1)

@@ -61,6 +61,7 @@ class Worker:
         self._slot_free = asyncio.Event()
         self._stopping = False
         self._in_doubt = False
+        self._renewing = asyncio.Lock()
         self._wake_ms: int | None = None
         self._lease: Lease | None = None
         self._loops: list[asyncio.Task[None]] = []
@@ -106,12 +107,13 @@ class Worker:
         ring: Ring | None = None
         while not self._stopping:
             named, ring = (ring.order_ids if ring is not None else ()), None
+            lease = self._held_lease()
             try:
                 if self._in_doubt:
                     await self._adopt()
                 claimed = await self._claim(named)
             except StaleLease:
-                await self._renew_epoch()
+                await self._renew_epoch(lease)
                 continue
             except (StoreError, Unavailable) as error:
                 self._in_doubt = True
@@ -171,10 +173,12 @@ class Worker:
     def _begin(self, order: Order, lease: Lease) -> None:
         task = asyncio.create_task(self._run(order, lease))
         self._running[order.id] = task
-        task.add_done_callback(lambda _: self._ended(order.id))
+        task.add_done_callback(lambda ended: self._ended(order.id, ended))
 
-    def _ended(self, order_id: OrderId) -> None:
-        self._running.pop(order_id, None)
+    def _ended(self, order_id: OrderId, task: asyncio.Task[None]) -> None:
+        """An order that was given back may be in hand again before its last journey has come to its end."""
+        if self._running.get(order_id) is task:
+            del self._running[order_id]
         self._slot_free.set()
         if self._settings.wallet_order:
             self._bus.ring()
@@ -244,13 +248,14 @@ class Worker:
         heard_since_s = float("-inf")
         while True:
             await self._clock.sleep(self._settings.heartbeat_s)
+            lease = self._held_lease()
             try:
-                await self._store.heartbeat(self._held_lease())
+                await self._store.heartbeat(lease)
                 if self._clock.monotonic_s() - heard_since_s >= ttl_s:
                     await self._reap(ttl_s)
                 observe.orders_in_flight(len(self._running))
             except StaleLease:
-                await self._renew_epoch()
+                await self._renew_epoch(lease)
             except (StoreError, Unavailable) as error:
                 heard_since_s = self._clock.monotonic_s()
                 observe.worker_fault(self._name, error.code)
@@ -261,18 +266,22 @@ class Worker:
             observe.orders_recovered(released)
             self._bus.ring()
 
-    async def _renew_epoch(self) -> None:
-        """Our epoch was ended by others: abandon all journeys and come back under a new one."""
-        observe.lease_lost(self._name)
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        try:
-            self._lease = await self._store.register(self._name)
-        except (StoreError, Unavailable) as error:
-            observe.worker_fault(self._name, error.code)
-            await self._clock.sleep(FAULT_PAUSE_S)
+    async def _renew_epoch(self, ended: Lease) -> None:
+        """Our epoch was ended by others: abandon all journeys and come back under a new one. Once, whoever notices:
+        orders under an epoch that is not kept alive would be begun twice here."""
+        async with self._renewing:
+            if self._lease is not ended:
+                return
+            observe.lease_lost(self._name)
+            tasks = list(self._running.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                self._lease = await self._store.register(self._name)
+            except (StoreError, Unavailable) as error:
+                observe.worker_fault(self._name, error.code)
+                await self._clock.sleep(FAULT_PAUSE_S)
 
     def _held_lease(self) -> Lease:
         if self._lease is None:
