@@ -13,6 +13,8 @@ SEEDS = int(os.environ.get("FILLWRIGHT_SEEDS", "500"))
 FIRST_SEED = int(os.environ.get("FILLWRIGHT_FIRST_SEED", "0"))
 CHUNK = 50
 MUTANT_SEEDS = 1_000
+TOLD = (17105, 39411, 44312, 123665, 127045)
+"""Seeds beyond those of every run that have found something once."""
 
 
 @pytest.mark.timeout(600)
@@ -21,6 +23,11 @@ def test_no_invariant_breaks_under_seeded_faults(start: int) -> None:
     end = min(start + CHUNK, FIRST_SEED + SEEDS)
     broken = {seed: found for seed in range(start, end) if (found := simulate(seed).violations)}
     assert not broken
+
+
+@pytest.mark.parametrize("seed", TOLD)
+def test_a_seed_that_has_told_of_a_defect_stays_mended(seed: int) -> None:
+    assert simulate(seed).violations == []
 
 
 @pytest.mark.timeout(600)

@@ -176,9 +176,11 @@ class Attempts:
                 await self._bid_again(held, bids)
         except ChainError as error:
             observe.chain_unusable(attempt.order_id, error.code)
-        if bids is not None and seen:
-            bids.end()
-            self._remember_seen(attempt)
+        finally:
+            # Whatever ends this look, also the loss of the lease: the order may come back to this process.
+            if bids is not None and seen:
+                bids.end()
+                self._remember_seen(attempt)
         return sight
 
     async def _send(self, held: HeldOrder, attempt: Attempt) -> None:
