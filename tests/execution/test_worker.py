@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from execution.worlds import NO_FAULTS, World, run
 from fillwright.domain.errors import NotCancellable, StoreError
 from fillwright.domain.lifecycle import replay
-from fillwright.domain.orders import Built, Cancelled, Failed, Order, OrderStatus, Retrying, Routed
+from fillwright.domain.orders import Built, Cancelled, Failed, Order, OrderError, OrderStatus, Retrying, Routed
 from fillwright.domain.queue import QueueState
 from fillwright.execution.held import HeldOrder
 from fillwright.execution.worker import MAX_JOURNEY_FAULTS, MAX_STORE_FAULTS
@@ -100,6 +100,42 @@ def test_an_order_is_not_begun_before_its_time_and_not_long_after() -> None:
         await world.ended()
         (began_s,) = journey.began_s
         assert due_s <= began_s <= due_s + world.settings.sweep_s + 0.1
+        await worker.stop(1.0)
+
+    run(test)
+
+
+class LateJourney:
+    """Gives its order back and does not come to its end, as when an answer of the store is late; then ends it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.running = 0
+
+    async def run(self, order: Order, lease: Lease) -> Order:
+        assert self.running == 0, "two journeys of one order at the same time"
+        self.running += 1
+        held = HeldOrder(order, lease, self._world.store, self._world.clock)
+        try:
+            if order.version == 1:
+                await held.record(Retrying(0, OrderError("later", ""), self._world.clock.now_ms()), release=True)
+                await asyncio.sleep(1_000)
+            await held.record(Cancelled("done"), release=True)
+        finally:
+            self.running -= 1
+        return held.order
+
+
+def test_an_order_that_comes_again_has_one_journey_at_a_time() -> None:
+    async def test() -> None:
+        world = World()
+        world.journey = LateJourney(world)
+        worker = await world.start()
+        began_s = world.clock.monotonic_s()
+        (order_id,) = await world.submit()
+        (ended,) = await world.ended(order_id)
+        assert ended.status is OrderStatus.CANCELLED
+        assert world.clock.monotonic_s() - began_s < 100
         await worker.stop(1.0)
 
     run(test)

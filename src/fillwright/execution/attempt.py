@@ -209,12 +209,12 @@ class Attempts:
         while len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
 
-    async def _bid_again(self, held: HeldOrder, bids: Bids) -> None:
-        """Commit the next bid, if it is due and nobody in this process has seen one meanwhile; it is sent with the
-        next round. Raises ChainError."""
+    @staticmethod
+    async def _bid_again(held: HeldOrder, bids: Bids) -> None:
+        """Commit the next bid, if it is due; it is sent with the next round. Raises ChainError."""
         attempt = _committed(held)
         bid = await bids.next(held.order, attempt)
-        if bid is not None and (attempt.order_id, attempt.number) not in self._seen:
+        if bid is not None:
             await held.record(Rebid(attempt.number, bid.number, bid.signature, bid.unit_price), bid=bid)
             observe.bid_built(attempt.order_id, attempt.number, bid.number, bid.unit_price)
 

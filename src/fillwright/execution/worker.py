@@ -171,17 +171,26 @@ class Worker:
                 self._begin(order, lease)
 
     def _begin(self, order: Order, lease: Lease) -> None:
-        task = asyncio.create_task(self._run(order, lease))
+        """Run the order's journey. One that is under way still, since the answer to its last write was lost or late,
+        ends first: at most one at a time, as among workers."""
+        before = self._running.get(order.id)
+        if before is not None:
+            before.cancel()
+        task = asyncio.create_task(self._run_after(before, order, lease))
         self._running[order.id] = task
         task.add_done_callback(lambda ended: self._ended(order.id, ended))
 
     def _ended(self, order_id: OrderId, task: asyncio.Task[None]) -> None:
-        """An order that was given back may be in hand again before its last journey has come to its end."""
         if self._running.get(order_id) is task:
             del self._running[order_id]
         self._slot_free.set()
         if self._settings.wallet_order:
             self._bus.ring()
+
+    async def _run_after(self, before: asyncio.Task[None] | None, order: Order, lease: Lease) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        await self._run(order, lease)
 
     async def _run(self, order: Order, lease: Lease) -> None:
         """Run one order's journey; again from the stored state after a failure that says nothing."""
