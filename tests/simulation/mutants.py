@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,15 +32,26 @@ class _Reads(Outcomes):
         return await self._attempts.prove_absent(attempt, missing)
 
 
-class Believing(Attempts):
+class Believing(Attempts, ABC):
     """Proves absence in a way of its own."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self._outcomes: Outcomes = _Reads(self, given["chain"], given["witness"])
 
+    @abstractmethod
     async def prove_absent(self, attempt: Attempt, missing: Sequence[str]) -> Outcome | None:
-        raise NotImplementedError
+        """As `Outcomes.prove_absent`."""
+
+
+class Looking(Attempts):
+    """Reads the chain in a way of its own."""
+
+    outcomes: type[Outcomes]
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._outcomes = self.outcomes(given["chain"], given["witness"])
 
 
 class SignAgainOnTimeout(Believing):
@@ -160,10 +172,8 @@ class _Hasty(Outcomes):
         return Sight(await self._standing(attempt, signature, final), sight.landed)
 
 
-class ConfirmedWhenProcessed(Attempts):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._outcomes = _Hasty(given["chain"], given["witness"])
+class ConfirmedWhenProcessed(Looking):
+    outcomes = _Hasty
 
 
 class _Despairing(Outcomes):
@@ -176,10 +186,8 @@ class _Despairing(Outcomes):
         return sight
 
 
-class RevertedWhenProcessed(Attempts):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._outcomes = _Despairing(given["chain"], given["witness"])
+class RevertedWhenProcessed(Looking):
+    outcomes = _Despairing
 
 
 class ForgetsOpenAttempts(Journey):
@@ -245,10 +253,8 @@ class _OneFailed(Outcomes):
         return Outcome(Ending.REVERTED, transaction, OrderError(transaction.revert, ""))
 
 
-class EndsWithOneFailedBid(Attempts):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._outcomes = _OneFailed(given["chain"], given["witness"])
+class EndsWithOneFailedBid(Looking):
+    outcomes = _OneFailed
 
 
 class _NewestOnly(Outcomes):
@@ -259,10 +265,8 @@ class _NewestOnly(Outcomes):
         return await super().look(msgspec.structs.replace(attempt, signature=signature, raw=raw, bids=()), seen)
 
 
-class LooksAtNewestBidOnly(Attempts):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._outcomes = _NewestOnly(given["chain"], given["witness"])
+class LooksAtNewestBidOnly(Looking):
+    outcomes = _NewestOnly
 
 
 class _WinnerOnly(Outcomes):
@@ -273,10 +277,8 @@ class _WinnerOnly(Outcomes):
         return (await super().look(only, dict(seen))).outcome
 
 
-class BooksTheWinnerOnly(Attempts):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._outcomes = _WinnerOnly(given["chain"], given["witness"])
+class BooksTheWinnerOnly(Looking):
+    outcomes = _WinnerOnly
 
 
 class _Blind(Outcomes):
@@ -284,12 +286,10 @@ class _Blind(Outcomes):
         return await super().look(attempt, {})
 
 
-class BidsOnAfterSeen(Attempts):
+class BidsOnAfterSeen(Looking):
     """Bids more although a transaction of the attempt stands in a block."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._outcomes = _Blind(given["chain"], given["witness"])
+    outcomes = _Blind
 
 
 class ForgetsBids(Journey):
