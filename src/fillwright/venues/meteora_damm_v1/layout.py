@@ -16,6 +16,7 @@ import msgspec
 from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.errors import PoolRefused, Refusal
+from fillwright.venues.reading import required, u64_at
 from fillwright.venues.token_program import TOKEN_PROGRAM, decode_balance, decode_mint, pubkey_at
 from fillwright.venues.venue import PoolShape
 
@@ -178,7 +179,7 @@ def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
 
 def decode(address: Address, accounts: Accounts) -> DammV1Pool:
     """The pool at `address`. Raises PoolRefused `malformed`, `missing_account` or `unsupported_feature`."""
-    pool = _present(accounts, address)
+    pool = required(accounts, address)
     if not recognises(pool):
         raise PoolRefused(Refusal.MALFORMED, "not a DAMM v1 pool account")
     data = pool.data
@@ -195,16 +196,16 @@ def decode(address: Address, accounts: Accounts) -> DammV1Pool:
         mints=mints,
         decimals=(_decimals(accounts, mints[0]), _decimals(accounts, mints[1])),
         enabled=data[_ENABLED] == 1,
-        activation_point=_u64(data, _ACTIVATION_POINT),
+        activation_point=u64_at(data, _ACTIVATION_POINT),
         activation_by_time=data[_ACTIVATION_TYPE] == 1,
         fees=Fees(
-            _u64(data, _TRADE_FEE_NUMERATOR),
-            _u64(data, _TRADE_FEE_DENOMINATOR),
-            _u64(data, _PROTOCOL_FEE_NUMERATOR),
-            _u64(data, _PROTOCOL_FEE_DENOMINATOR),
+            u64_at(data, _TRADE_FEE_NUMERATOR),
+            u64_at(data, _TRADE_FEE_DENOMINATOR),
+            u64_at(data, _PROTOCOL_FEE_NUMERATOR),
+            u64_at(data, _PROTOCOL_FEE_DENOMINATOR),
         ),
-        partner_fee_numerator=_u64(data, _PARTNER_FEE_NUMERATOR),
-        partner_pending=(_u64(data, _PENDING_FEE_A), _u64(data, _PENDING_FEE_B)),
+        partner_fee_numerator=u64_at(data, _PARTNER_FEE_NUMERATOR),
+        partner_pending=(u64_at(data, _PENDING_FEE_A), u64_at(data, _PENDING_FEE_B)),
         protocol_fee_accounts=(pubkey_at(data, _PROTOCOL_A_FEE), pubkey_at(data, _PROTOCOL_B_FEE)),
         vaults=(
             _vault(accounts, pubkey_at(data, _A_VAULT), mints[0]),
@@ -230,11 +231,11 @@ def _stable(data: bytes, accounts: Accounts) -> Stable | None:
         depeg = Depeg(
             kind=DepegKind(kind),
             stake_account=stake_account,
-            virtual_price=_u64(data, _VIRTUAL_PRICE),
-            cached_at=_u64(data, _CACHE_UPDATED),
+            virtual_price=u64_at(data, _VIRTUAL_PRICE),
+            cached_at=u64_at(data, _CACHE_UPDATED),
             fresh_price=None if stake is None else _stake_price(DepegKind(kind), stake.data),
         )
-    return Stable(_u64(data, _AMP), (_u64(data, _A_MULTIPLIER), _u64(data, _B_MULTIPLIER)), depeg)
+    return Stable(u64_at(data, _AMP), (u64_at(data, _A_MULTIPLIER), u64_at(data, _B_MULTIPLIER)), depeg)
 
 
 def _stake_account(data: bytes) -> Address:
@@ -252,15 +253,15 @@ def _stake_price(kind: DepegKind, data: bytes) -> int | None:
     if kind is DepegKind.MARINADE:
         if len(data) < _MARINADE_BYTES:
             return None
-        value, supply = _u64(data, _MARINADE_PRICE), _MARINADE_PRICE_ONE
+        value, supply = u64_at(data, _MARINADE_PRICE), _MARINADE_PRICE_ONE
     elif kind is DepegKind.LIDO:
         if len(data) < _LIDO_BYTES:
             return None
-        value, supply = _u64(data, _LIDO_SOL), _u64(data, _LIDO_SUPPLY)
+        value, supply = u64_at(data, _LIDO_SOL), u64_at(data, _LIDO_SUPPLY)
     else:
         if len(data) < _STAKE_POOL_BYTES or data[0] > _LAST_STAKE_POOL_TYPE:
             return None
-        value, supply = _u64(data, _STAKE_POOL_LAMPORTS), _u64(data, _STAKE_POOL_SUPPLY)
+        value, supply = u64_at(data, _STAKE_POOL_LAMPORTS), u64_at(data, _STAKE_POOL_SUPPLY)
     if supply == 0:
         return None
     price = value * DEPEG_PRECISION // supply
@@ -268,7 +269,7 @@ def _stake_price(kind: DepegKind, data: bytes) -> int | None:
 
 
 def _vault(accounts: Accounts, address: Address, mint: Mint) -> Vault:
-    account = _present(accounts, address)
+    account = required(accounts, address)
     if not _is_vault(account):
         raise PoolRefused(Refusal.MALFORMED, f"{address} is not a lending vault")
     data = account.data
@@ -278,14 +279,14 @@ def _vault(accounts: Accounts, address: Address, mint: Mint) -> Vault:
     return Vault(
         address=address,
         enabled=data[_VAULT_ENABLED] != 0,
-        total_amount=_u64(data, _TOTAL_AMOUNT),
+        total_amount=u64_at(data, _TOTAL_AMOUNT),
         token_vault=token_vault,
         lp_mint=lp_mint,
-        locked_profit=_u64(data, _LOCKED_PROFIT),
-        last_report=_u64(data, _LAST_REPORT),
-        degradation=_u64(data, _DEGRADATION),
+        locked_profit=u64_at(data, _LOCKED_PROFIT),
+        last_report=u64_at(data, _LAST_REPORT),
+        degradation=u64_at(data, _DEGRADATION),
         reserve=_balance(accounts, token_vault),
-        lp_supply=decode_mint(_present(accounts, lp_mint)).supply,
+        lp_supply=decode_mint(required(accounts, lp_mint)).supply,
     )
 
 
@@ -298,22 +299,11 @@ def _is_vault(account: Account) -> bool:
 
 
 def _decimals(accounts: Accounts, mint: Mint) -> int:
-    info = decode_mint(_present(accounts, Address(mint)))
+    info = decode_mint(required(accounts, Address(mint)))
     if info.program != TOKEN_PROGRAM:
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, "lending vaults hold tokens of the first token program only")
     return info.decimals
 
 
 def _balance(accounts: Accounts, address: Address) -> int:
-    return decode_balance(_present(accounts, address))
-
-
-def _present(accounts: Accounts, address: Address) -> Account:
-    account = accounts.get(address)
-    if account is None:
-        raise PoolRefused(Refusal.MISSING_ACCOUNT, f"account {address} is missing")
-    return account
-
-
-def _u64(data: bytes, offset: int) -> int:
-    return int.from_bytes(data[offset : offset + 8], "little")
+    return decode_balance(required(accounts, address))

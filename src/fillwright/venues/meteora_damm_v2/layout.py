@@ -17,7 +17,8 @@ from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.meteora_damm_v2.dynamic_fee import DynamicFee
 from fillwright.venues.meteora_damm_v2.rate_limiter import RateLimiter
 from fillwright.venues.meteora_damm_v2.schedulers import MarketCapScheduler, TimeScheduler
-from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.reading import required, tradable_mint, u128_at, u256_at
+from fillwright.venues.token_program import MintInfo, decode_balance, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 VENUE = "meteora_damm_v2"
@@ -153,7 +154,7 @@ def companion_addresses(account: Account) -> tuple[Address, ...]:
 
 def decode_pool(address: Address, accounts: Accounts) -> DammV2Pool:
     """The pool at `address`. Raises PoolRefused (missing_account, malformed, unsupported_feature)."""
-    pool_account = _account(accounts, address)
+    pool_account = required(accounts, address)
     addresses = companion_addresses(pool_account)
     data = pool_account.data
     side_a, balance_a = _side(accounts, addresses[0], addresses[2])
@@ -180,11 +181,11 @@ def decode_pool(address: Address, accounts: Accounts) -> DammV2Pool:
         compounding_fee_bps=compounding_bps,
         max_fee=MAX_FEE_BY_VERSION[fee_version],
         fee_mode=fee_mode,
-        first_sqrt_price=_u128(data, _FIRST_SQRT_PRICE_AT),
-        liquidity=_u128(data, _LIQUIDITY_AT),
-        sqrt_min_price=_u128(data, _SQRT_MIN_PRICE_AT),
-        sqrt_max_price=_u128(data, _SQRT_MAX_PRICE_AT),
-        sqrt_price=_u128(data, _SQRT_PRICE_AT),
+        first_sqrt_price=u128_at(data, _FIRST_SQRT_PRICE_AT),
+        liquidity=u128_at(data, _LIQUIDITY_AT),
+        sqrt_min_price=u128_at(data, _SQRT_MIN_PRICE_AT),
+        sqrt_max_price=u128_at(data, _SQRT_MAX_PRICE_AT),
+        sqrt_price=u128_at(data, _SQRT_PRICE_AT),
         enabled=status == 0,
         activation_point=activation_point,
         activates_by=activates_by,
@@ -215,23 +216,21 @@ def _dynamic_fee(data: bytes) -> DynamicFee | None:
     enabled, *parameters = _DYNAMIC_FEE.unpack_from(data, _DYNAMIC_FEE_AT)
     if not enabled:
         return None
-    return DynamicFee(*parameters, *(_u128(data, _DYNAMIC_FEE_U128_AT + 16 * index) for index in range(4)))
+    return DynamicFee(*parameters, *(u128_at(data, _DYNAMIC_FEE_U128_AT + 16 * index) for index in range(4)))
 
 
 def _accrued(data: bytes) -> tuple[Accrued, Accrued]:
     owed = _PROTOCOL_FEES.unpack_from(data, _PROTOCOL_FEES_AT)
     total = _PROTOCOL_FEES.unpack_from(data, _TOTAL_PROTOCOL_FEES_AT)
-    side_a = Accrued(owed[0], _u256(data, _FEE_A_PER_LIQUIDITY_AT), _u128(data, _TOTAL_LP_FEE_A_AT), total[0])
-    side_b = Accrued(owed[1], _u256(data, _FEE_B_PER_LIQUIDITY_AT), _u128(data, _TOTAL_LP_FEE_B_AT), total[1])
+    side_a = Accrued(owed[0], u256_at(data, _FEE_A_PER_LIQUIDITY_AT), u128_at(data, _TOTAL_LP_FEE_A_AT), total[0])
+    side_b = Accrued(owed[1], u256_at(data, _FEE_B_PER_LIQUIDITY_AT), u128_at(data, _TOTAL_LP_FEE_B_AT), total[1])
     return side_a, side_b
 
 
 def _side(accounts: Accounts, mint: Address, vault: Address) -> tuple[Side, int]:
     """One side and its vault's balance, after the checks that the program and the token program make."""
-    mint_account, vault_account = _account(accounts, mint), _account(accounts, vault)
-    info, balance = decode_mint(mint_account), decode_balance(vault_account)
-    if info.has_transfer_hook:
-        raise _unsupported("a token with a transfer hook")
+    info, vault_account = tradable_mint(accounts, mint), required(accounts, vault)
+    balance = decode_balance(vault_account)
     data = vault_account.data
     if vault_account.owner != info.program or pubkey_at(data, _TOKEN_ACCOUNT_MINT_AT) != mint:
         raise PoolRefused(Refusal.MALFORMED, "a vault of another token")
@@ -242,20 +241,5 @@ def _side(accounts: Accounts, mint: Address, vault: Address) -> tuple[Side, int]
     return Side(Mint(mint), info, vault), balance
 
 
-def _account(accounts: Accounts, address: Address) -> Account:
-    account = accounts.get(address)
-    if account is None:
-        raise PoolRefused(Refusal.MISSING_ACCOUNT, f"account {address} is missing")
-    return account
-
-
 def _unsupported(what: str) -> PoolRefused:
     return PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"not supported: {what}")
-
-
-def _u128(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 16], "little")
-
-
-def _u256(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 32], "little")

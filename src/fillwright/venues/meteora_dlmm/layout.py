@@ -24,7 +24,8 @@ from fillwright.venues.meteora_dlmm.bitmap import (
     merged_bitmap,
 )
 from fillwright.venues.meteora_dlmm.price_math import BPS
-from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.reading import required, tradable_mint, u64_at
+from fillwright.venues.token_program import MintInfo, decode_balance, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 POOL_DISCRIMINATOR = bytes([33, 11, 49, 98, 181, 101, 177, 13])
@@ -194,7 +195,7 @@ def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
 
     Which arrays exist beyond the internal bitmap is known only once the extension is among `accounts`.
     """
-    account = _required(address, accounts)
+    account = required(accounts, address)
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, f"{address} is no DLMM pool")
     data = account.data
@@ -210,7 +211,7 @@ def decode(address: Address, accounts: Accounts) -> DlmmPool:
 
     Raises PoolRefused `malformed`, `missing_account` or `unsupported_feature`.
     """
-    account = _required(address, accounts)
+    account = required(accounts, address)
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, f"{address} is no DLMM pool")
     data = account.data
@@ -222,9 +223,9 @@ def decode(address: Address, accounts: Accounts) -> DlmmPool:
         raise PoolRefused(Refusal.MALFORMED, "the protocol's share exceeds the whole fee")
     opens_at = 0
     if pair_type in (_PAIR_PERMISSION, _PAIR_CUSTOMIZABLE):
-        opens_at = int.from_bytes(data[_ACTIVATION_POINT_AT : _ACTIVATION_POINT_AT + 8], "little")
+        opens_at = u64_at(data, _ACTIVATION_POINT_AT)
     mint_x, mint_y = pubkey_at(data, _MINT_X_AT), pubkey_at(data, _MINT_Y_AT)
-    info_x, info_y = _mint(mint_x, accounts), _mint(mint_y, accounts)
+    info_x, info_y = tradable_mint(accounts, mint_x), tradable_mint(accounts, mint_y)
     reserve_x, reserve_y = pubkey_at(data, _RESERVE_X_AT), pubkey_at(data, _RESERVE_Y_AT)
     bits, has_extension = _bitmap(address, data, accounts)
     rewards = any(data[at : at + 32] != _NO_KEY for at in _REWARD_MINTS_AT)
@@ -236,8 +237,8 @@ def decode(address: Address, accounts: Accounts) -> DlmmPool:
         info_y=info_y,
         reserve_x=reserve_x,
         reserve_y=reserve_y,
-        balance_x=decode_balance(_required(reserve_x, accounts)),
-        balance_y=decode_balance(_required(reserve_y, accounts)),
+        balance_x=decode_balance(required(accounts, reserve_x)),
+        balance_y=decode_balance(required(accounts, reserve_y)),
         oracle=pubkey_at(data, _ORACLE_AT),
         extension=extension_address(address) if has_extension else None,
         enabled=status == _STATUS_ENABLED,
@@ -314,17 +315,3 @@ def _arrays(address: Address, bits: int, active_id: int, accounts: Accounts) -> 
         if account is not None:
             found[index] = decode_array(address, index, account)
     return found
-
-
-def _mint(address: Address, accounts: Accounts) -> MintInfo:
-    info = decode_mint(_required(address, accounts))
-    if info.has_transfer_hook:
-        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"mint {address} has a transfer hook")
-    return info
-
-
-def _required(address: Address, accounts: Accounts) -> Account:
-    account = accounts.get(address)
-    if account is None:
-        raise PoolRefused(Refusal.MISSING_ACCOUNT, f"{address} is missing")
-    return account

@@ -14,7 +14,8 @@ from solders.pubkey import Pubkey
 from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.clusters import program_ids
 from fillwright.domain.errors import PoolRefused, Refusal
-from fillwright.venues.token_program import TOKEN_PROGRAM, decode_balance, pubkey_at
+from fillwright.venues.reading import pubkey_pair_at, required, u64_at, u64_pair_at, vault_balance
+from fillwright.venues.token_program import TOKEN_PROGRAM, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 PROGRAM_ID = Address("675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8")
@@ -39,9 +40,6 @@ _MARKET = 528
 _MARKET_PROGRAM = 560
 _TARGET_ORDERS = 592
 
-_TOKEN_MINT = 0
-_TOKEN_STATE = 108
-_TOKEN_INITIALISED = 1
 _MAX_DECIMALS = 255
 
 STATUS_INITIALISED = 1
@@ -110,17 +108,17 @@ def decode_pool(address: Address, accounts: Accounts) -> AmmV4Pool:
     """
     account = _pool_account(address, accounts)
     data, program = account.data, _KNOWN[account.owner]
-    status = _u64(data, _STATUS)
+    status = u64_at(data, _STATUS)
     if status in (STATUS_INITIALISED, STATUS_ORDER_BOOK_ONLY):
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"status {status}: liquidity may rest in an order book")
     if not 0 < status <= STATUS_WAITING_TRADE:
         raise PoolRefused(Refusal.MALFORMED, f"status {status} is unknown")
-    if _u64(data, _NONCE) & 0xFF != authority(program)[1]:
+    if u64_at(data, _NONCE) & 0xFF != authority(program)[1]:
         raise PoolRefused(Refusal.MALFORMED, "the authority's nonce is not the program's")
-    decimals = _u64_pair(data, _DECIMALS)
+    decimals = u64_pair_at(data, _DECIMALS)
     if max(decimals) > _MAX_DECIMALS:
         raise PoolRefused(Refusal.MALFORMED, "a token of more than 255 decimals")
-    mints, vaults = _addresses(data, _MINTS), _addresses(data, _VAULTS)
+    mints, vaults = pubkey_pair_at(data, _MINTS), pubkey_pair_at(data, _VAULTS)
     if mints[0] == mints[1]:
         raise PoolRefused(Refusal.MALFORMED, "both sides are the same mint")
     return AmmV4Pool(
@@ -132,46 +130,20 @@ def decode_pool(address: Address, accounts: Accounts) -> AmmV4Pool:
         market_program=pubkey_at(data, _MARKET_PROGRAM),
         target_orders=pubkey_at(data, _TARGET_ORDERS),
         status=status,
-        open_time=_u64(data, _POOL_OPEN_TIME),
-        balances=(_balance(accounts, vaults[0], mints[0]), _balance(accounts, vaults[1], mints[1])),
-        need_take_pnl=_u64_pair(data, _NEED_TAKE_PNL),
-        fee_numerator=_u64(data, _SWAP_FEE_NUMERATOR),
-        fee_denominator=_u64(data, _SWAP_FEE_DENOMINATOR),
+        open_time=u64_at(data, _POOL_OPEN_TIME),
+        balances=(
+            vault_balance(accounts, vaults[0], mints[0], TOKEN_PROGRAM),
+            vault_balance(accounts, vaults[1], mints[1], TOKEN_PROGRAM),
+        ),
+        need_take_pnl=u64_pair_at(data, _NEED_TAKE_PNL),
+        fee_numerator=u64_at(data, _SWAP_FEE_NUMERATOR),
+        fee_denominator=u64_at(data, _SWAP_FEE_DENOMINATOR),
         program=program,
     )
 
 
 def _pool_account(address: Address, accounts: Accounts) -> Account:
-    account = _need(accounts, address)
+    account = required(accounts, address)
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium AMM v4 pool account")
     return account
-
-
-def _need(accounts: Accounts, address: Address) -> Account:
-    account = accounts.get(address)
-    if account is None:
-        raise PoolRefused(Refusal.MISSING_ACCOUNT, f"account {address} is missing")
-    return account
-
-
-def _balance(accounts: Accounts, vault: Address, mint: Address) -> int:
-    account = _need(accounts, vault)
-    balance = decode_balance(account)
-    if account.owner != TOKEN_PROGRAM or pubkey_at(account.data, _TOKEN_MINT) != mint:
-        raise PoolRefused(Refusal.MALFORMED, f"vault {vault} is not of the pool's mint {mint}")
-    if account.data[_TOKEN_STATE] != _TOKEN_INITIALISED:
-        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"vault {vault} is frozen")
-    return balance
-
-
-def _addresses(data: bytes, offsets: tuple[int, int]) -> tuple[Address, Address]:
-    return pubkey_at(data, offsets[0]), pubkey_at(data, offsets[1])
-
-
-def _u64(data: bytes, offset: int) -> int:
-    return int.from_bytes(data[offset : offset + 8], "little")
-
-
-def _u64_pair(data: bytes, offsets: tuple[int, int]) -> Pair:
-    return _u64(data, offsets[0]), _u64(data, offsets[1])

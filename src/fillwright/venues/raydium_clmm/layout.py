@@ -27,7 +27,8 @@ from fillwright.venues.raydium_clmm.tick_arrays import (
     read_bitmap,
 )
 from fillwright.venues.raydium_clmm.tick_math import MAX_SQRT_PRICE, MAX_TICK, MIN_SQRT_PRICE, MIN_TICK, U128_MAX
-from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.reading import i32_at, tradable_mint, u16_at, u32_at, u64_at, u128_at
+from fillwright.venues.token_program import MintInfo, decode_balance, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 VENUE_ID = "raydium_clmm"
@@ -199,7 +200,7 @@ def companions(address: Address, accounts: Accounts) -> tuple[Address, ...]:
     extension = extension_address(address, program)
     found = [pubkey_at(data, at) for at in _NAMED_AT]
     found.append(extension)
-    tick, tick_spacing = _i32(data, _TICK_AT), _u16(data, _TICK_SPACING_AT)
+    tick, tick_spacing = i32_at(data, _TICK_AT), u16_at(data, _TICK_SPACING_AT)
     if tick_spacing == 0 or not MIN_TICK <= tick <= MAX_TICK:
         return tuple(found)
     bitmap = _bitmap(address, account, tick_spacing, accounts)
@@ -226,8 +227,8 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, "a pool that takes its fee on a fixed token")
     if any(data[_DYNAMIC_FEE_AT:_DYNAMIC_FEE_END]):
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, "a pool with a dynamic fee")
-    tick, tick_spacing = _i32(data, _TICK_AT), _u16(data, _TICK_SPACING_AT)
-    sqrt_price = _u128(data, _SQRT_PRICE_AT)
+    tick, tick_spacing = i32_at(data, _TICK_AT), u16_at(data, _TICK_SPACING_AT)
+    sqrt_price = u128_at(data, _SQRT_PRICE_AT)
     if tick_spacing == 0 or not MIN_TICK <= tick <= MAX_TICK or not MIN_SQRT_PRICE <= sqrt_price <= MAX_SQRT_PRICE:
         raise PoolRefused(Refusal.MALFORMED, "a pool whose price is out of range")
     config = pubkey_at(data, _CONFIG_AT)
@@ -244,8 +245,8 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         config=config,
         mint_0=mint_0,
         mint_1=mint_1,
-        info_0=_read_mint(accounts, mint_0),
-        info_1=_read_mint(accounts, mint_1),
+        info_0=tradable_mint(accounts, Address(mint_0)),
+        info_1=tradable_mint(accounts, Address(mint_1)),
         vault_0=vault_0,
         vault_1=vault_1,
         observation=pubkey_at(data, _OBSERVATION_AT),
@@ -253,7 +254,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         decimals=(data[_DECIMALS_0_AT], data[_DECIMALS_1_AT]),
         tick_spacing=tick_spacing,
         status=data[_STATUS_AT],
-        open_time=_u64(data, _OPEN_TIME_AT),
+        open_time=u64_at(data, _OPEN_TIME_AT),
         trade_fee_rate=trade_fee_rate,
         protocol_fee_rate=protocol_fee_rate,
         fund_fee_rate=fund_fee_rate,
@@ -264,7 +265,7 @@ def decode_pool(address: Address, accounts: Accounts) -> ClmmPool:
         stuck=frozenset(tick for array in arrays for tick in array.stuck),
         below=below,
         above=above,
-        liquidity=_u128(data, _LIQUIDITY_AT),
+        liquidity=u128_at(data, _LIQUIDITY_AT),
         sqrt_price=sqrt_price,
         tick=tick,
         balances=_read_balances(accounts, vault_0, vault_1),
@@ -352,18 +353,11 @@ def _read_config(account: Account, program: Address) -> tuple[int, int, int]:
     data = account.data
     if account.owner != program or len(data) != _CONFIG_BYTES or data[:8] != _CONFIG_DISCRIMINATOR:
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CLMM config")
-    trade, protocol = _u32(data, _CONFIG_TRADE_FEE_AT), _u32(data, _CONFIG_PROTOCOL_FEE_AT)
-    fund = _u32(data, _CONFIG_FUND_FEE_AT)
+    trade, protocol = u32_at(data, _CONFIG_TRADE_FEE_AT), u32_at(data, _CONFIG_PROTOCOL_FEE_AT)
+    fund = u32_at(data, _CONFIG_FUND_FEE_AT)
     if trade >= FEE_DENOMINATOR or protocol + fund > FEE_DENOMINATOR:
         raise PoolRefused(Refusal.MALFORMED, "fee rates above 100 %")
     return trade, protocol, fund
-
-
-def _read_mint(accounts: Accounts, mint: Mint) -> MintInfo:
-    info = decode_mint(_required(accounts, Address(mint), "mint"))
-    if info.has_transfer_hook:
-        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"{mint} has a transfer hook")
-    return info
 
 
 def _read_balances(accounts: Accounts, vault_0: Address, vault_1: Address) -> tuple[int, int] | None:
@@ -376,12 +370,12 @@ def _read_balances(accounts: Accounts, vault_0: Address, vault_1: Address) -> tu
 def _read_books(data: bytes) -> Books:
     rewards = (data[at : at + _REWARD_BYTES] for at in _reward_offsets())
     return Books(
-        fee_growth_x64=(_u128(data, _FEE_GROWTH_0_AT), _u128(data, _FEE_GROWTH_1_AT)),
-        lp_fees=(_u64(data, _TOTAL_FEES_0_AT), _u64(data, _TOTAL_FEES_1_AT)),
-        protocol_fees=(_u64(data, _PROTOCOL_FEES_AT), _u64(data, _PROTOCOL_FEES_AT + 8)),
-        fund_fees=(_u64(data, _FUND_FEES_0_AT), _u64(data, _FUND_FEES_1_AT)),
-        swapped_in=(_u128(data, _SWAP_IN_0_AT), _u128(data, _SWAP_IN_1_AT)),
-        swapped_out=(_u128(data, _SWAP_OUT_0_AT), _u128(data, _SWAP_OUT_1_AT)),
+        fee_growth_x64=(u128_at(data, _FEE_GROWTH_0_AT), u128_at(data, _FEE_GROWTH_1_AT)),
+        lp_fees=(u64_at(data, _TOTAL_FEES_0_AT), u64_at(data, _TOTAL_FEES_1_AT)),
+        protocol_fees=(u64_at(data, _PROTOCOL_FEES_AT), u64_at(data, _PROTOCOL_FEES_AT + 8)),
+        fund_fees=(u64_at(data, _FUND_FEES_0_AT), u64_at(data, _FUND_FEES_1_AT)),
+        swapped_in=(u128_at(data, _SWAP_IN_0_AT), u128_at(data, _SWAP_IN_1_AT)),
+        swapped_out=(u128_at(data, _SWAP_OUT_0_AT), u128_at(data, _SWAP_OUT_1_AT)),
         rewards=tuple(_read_reward(raw) for raw in rewards if _is_set_up(raw)),
     )
 
@@ -389,8 +383,8 @@ def _read_books(data: bytes) -> Books:
 def _growths(data: bytes) -> tuple[int, ...]:
     """The growths that a tick's may not exceed. A reward that is not set up is not looked at: no bound."""
     rewards = [data[at : at + _REWARD_BYTES] for at in _reward_offsets()]
-    bounds = [_u128(raw, _REWARD_GROWTH_AT) if _is_set_up(raw) else U128_MAX for raw in rewards]
-    return (_u128(data, _FEE_GROWTH_0_AT), _u128(data, _FEE_GROWTH_1_AT), *bounds)
+    bounds = [u128_at(raw, _REWARD_GROWTH_AT) if _is_set_up(raw) else U128_MAX for raw in rewards]
+    return (u128_at(data, _FEE_GROWTH_0_AT), u128_at(data, _FEE_GROWTH_1_AT), *bounds)
 
 
 def _reward_offsets() -> range:
@@ -404,30 +398,10 @@ def _is_set_up(raw: bytes) -> bool:
 
 def _read_reward(raw: bytes) -> Reward:
     return Reward(
-        open_time=_u64(raw, _REWARD_OPEN_AT),
-        end_time=_u64(raw, _REWARD_END_AT),
-        last_update_time=_u64(raw, _REWARD_UPDATED_AT),
-        emissions_per_second_x64=_u128(raw, _REWARD_EMISSIONS_AT),
-        total_emitted=_u64(raw, _REWARD_EMITTED_AT),
-        growth_x64=_u128(raw, _REWARD_GROWTH_AT),
+        open_time=u64_at(raw, _REWARD_OPEN_AT),
+        end_time=u64_at(raw, _REWARD_END_AT),
+        last_update_time=u64_at(raw, _REWARD_UPDATED_AT),
+        emissions_per_second_x64=u128_at(raw, _REWARD_EMISSIONS_AT),
+        total_emitted=u64_at(raw, _REWARD_EMITTED_AT),
+        growth_x64=u128_at(raw, _REWARD_GROWTH_AT),
     )
-
-
-def _u16(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "little")
-
-
-def _u32(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")
-
-
-def _i32(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little", signed=True)
-
-
-def _u64(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 8], "little")
-
-
-def _u128(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 16], "little")

@@ -12,7 +12,8 @@ from fillwright.domain.accounts import Account, Accounts, Address, Mint
 from fillwright.domain.clusters import program_ids
 from fillwright.domain.errors import PoolRefused, Refusal
 from fillwright.venues.raydium_cpmm.curve import FEE_DENOMINATOR
-from fillwright.venues.token_program import MintInfo, decode_balance, decode_mint, pubkey_at
+from fillwright.venues.reading import pubkey_pair_at, required, tradable_mint, u64_at, u64_pair_at, vault_balance
+from fillwright.venues.token_program import MintInfo, pubkey_at
 from fillwright.venues.venue import PoolShape
 
 PROGRAM_ID = Address("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
@@ -44,9 +45,6 @@ _PROTOCOL_FEE_RATE = 20
 _FUND_FEE_RATE = 28
 _CREATOR_FEE_RATE = 108
 
-_TOKEN_MINT = 0
-_TOKEN_STATE = 108
-_TOKEN_INITIALISED = 1
 
 CREATOR_FEE_ON_INPUT = 0
 CREATOR_FEE_ON_TOKEN_0 = 1
@@ -116,12 +114,12 @@ def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
     account = _pool_account(address, accounts)
     data, program = account.data, _KNOWN[account.owner]
     config_address = pubkey_at(data, _CONFIG)
-    trade, protocol, fund, creator = _rates(_need(accounts, config_address), program)
+    trade, protocol, fund, creator = _rates(required(accounts, config_address), program)
     if data[_CREATOR_FEE_ON] > CREATOR_FEE_ON_TOKEN_1:
         raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"creator fee mode {data[_CREATOR_FEE_ON]} is unknown")
-    mints = _addresses(data, _MINTS)
-    programs = _addresses(data, _PROGRAMS)
-    vaults = _addresses(data, _VAULTS)
+    mints = pubkey_pair_at(data, _MINTS)
+    programs = pubkey_pair_at(data, _PROGRAMS)
+    vaults = pubkey_pair_at(data, _VAULTS)
     if mints[0] == mints[1]:
         raise PoolRefused(Refusal.MALFORMED, "both sides are the same mint")
     infos = (_mint(accounts, mints[0], programs[0]), _mint(accounts, mints[1], programs[1]))
@@ -133,14 +131,14 @@ def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
         vaults=vaults,
         observation=pubkey_at(data, _OBSERVATION),
         status=data[_STATUS],
-        open_time=_u64(data, _OPEN_TIME),
+        open_time=u64_at(data, _OPEN_TIME),
         balances=(
-            _balance(accounts, vaults[0], mints[0], programs[0]),
-            _balance(accounts, vaults[1], mints[1], programs[1]),
+            vault_balance(accounts, vaults[0], mints[0], programs[0]),
+            vault_balance(accounts, vaults[1], mints[1], programs[1]),
         ),
-        protocol_fees=_u64_pair(data, _PROTOCOL_FEES),
-        fund_fees=_u64_pair(data, _FUND_FEES),
-        creator_fees=_u64_pair(data, _CREATOR_FEES),
+        protocol_fees=u64_pair_at(data, _PROTOCOL_FEES),
+        fund_fees=u64_pair_at(data, _FUND_FEES),
+        creator_fees=u64_pair_at(data, _CREATOR_FEES),
         trade_fee_rate=trade,
         protocol_fee_rate=protocol,
         fund_fee_rate=fund,
@@ -151,16 +149,9 @@ def decode_pool(address: Address, accounts: Accounts) -> CpmmPool:
 
 
 def _pool_account(address: Address, accounts: Accounts) -> Account:
-    account = _need(accounts, address)
+    account = required(accounts, address)
     if not is_pool(account):
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CPMM pool account")
-    return account
-
-
-def _need(accounts: Accounts, address: Address) -> Account:
-    account = accounts.get(address)
-    if account is None:
-        raise PoolRefused(Refusal.MISSING_ACCOUNT, f"account {address} is missing")
     return account
 
 
@@ -169,39 +160,15 @@ def _rates(account: Account, program: Address) -> tuple[int, int, int, int]:
     data = account.data
     if account.owner != program or len(data) != CONFIG_BYTES or data[:8] != CONFIG_DISCRIMINATOR:
         raise PoolRefused(Refusal.MALFORMED, "not a Raydium CPMM fee configuration")
-    protocol, fund = _u64(data, _PROTOCOL_FEE_RATE), _u64(data, _FUND_FEE_RATE)
+    protocol, fund = u64_at(data, _PROTOCOL_FEE_RATE), u64_at(data, _FUND_FEE_RATE)
     # Shares beyond the whole trade fee would let the accrued fees outgrow the vault.
     if protocol + fund > FEE_DENOMINATOR:
         raise PoolRefused(Refusal.MALFORMED, "protocol and fund take more than the trade fee")
-    return _u64(data, _TRADE_FEE_RATE), protocol, fund, _u64(data, _CREATOR_FEE_RATE)
+    return u64_at(data, _TRADE_FEE_RATE), protocol, fund, u64_at(data, _CREATOR_FEE_RATE)
 
 
 def _mint(accounts: Accounts, mint: Address, program: Address) -> MintInfo:
-    info = decode_mint(_need(accounts, mint))
+    info = tradable_mint(accounts, mint)
     if info.program != program:
         raise PoolRefused(Refusal.MALFORMED, f"mint {mint} is not of the token program that the pool names")
-    if info.has_transfer_hook:
-        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"mint {mint} has a transfer hook")
     return info
-
-
-def _balance(accounts: Accounts, vault: Address, mint: Address, program: Address) -> int:
-    account = _need(accounts, vault)
-    balance = decode_balance(account)
-    if account.owner != program or pubkey_at(account.data, _TOKEN_MINT) != mint:
-        raise PoolRefused(Refusal.MALFORMED, f"vault {vault} is not of the pool's mint {mint}")
-    if account.data[_TOKEN_STATE] != _TOKEN_INITIALISED:
-        raise PoolRefused(Refusal.UNSUPPORTED_FEATURE, f"vault {vault} is frozen")
-    return balance
-
-
-def _addresses(data: bytes, offsets: tuple[int, int]) -> tuple[Address, Address]:
-    return pubkey_at(data, offsets[0]), pubkey_at(data, offsets[1])
-
-
-def _u64(data: bytes, offset: int) -> int:
-    return int.from_bytes(data[offset : offset + 8], "little")
-
-
-def _u64_pair(data: bytes, offsets: tuple[int, int]) -> Pair:
-    return _u64(data, offsets[0]), _u64(data, offsets[1])
