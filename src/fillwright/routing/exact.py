@@ -10,7 +10,7 @@ are allowed to give. What those give beyond is dust, left in the wallet.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fillwright.domain.accounts import Mint
@@ -53,13 +53,19 @@ class RefusedBySide(Exception):
 
 def finish(search: Search, plan: Plan, amount: int, tolerance_bps: int) -> Finished | None:
     """`plan` with `amount` of input in exact integers; None where its pools refuse."""
+    return without_refusals(plan, lambda left: _finished(search, left, amount, tolerance_bps))
+
+
+def without_refusals(plan: Plan, finished: Callable[[Plan], Finished | None]) -> Finished | None:
+    """What `finished` makes of `plan`, left without the pools for which it raises RefusedBySide; None where nothing
+    is left."""
     for _ in range(len(plan_sides(plan))):
         if not plan:
             return None
         try:
-            return _finished(search, plan, amount, tolerance_bps)
+            return finished(plan)
         except RefusedBySide as refused:
-            plan = without_side(plan, refused.side)
+            plan = _without_side(plan, refused.side)
     return None
 
 
@@ -142,7 +148,7 @@ def _hop(search: Search, chain: Chain, hop: int, amount: int) -> list[tuple[Side
     return stage
 
 
-def without_side(plan: Plan, refused: Side) -> Plan:
+def _without_side(plan: Plan, refused: Side) -> Plan:
     """`plan` without `refused`; a chain goes with the last side of a hop."""
     kept: list[Chain] = []
     for chain in plan:

@@ -12,20 +12,13 @@ from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
 from fillwright.domain.routes import limit_after_slippage
 from fillwright.routing.curves import Curve, merged
-from fillwright.routing.exact import ExactLeg, Finished, RefusedBySide, without_side
-from fillwright.routing.search import Chain, Plan, Search, plan_sides
+from fillwright.routing.exact import ExactLeg, Finished, RefusedBySide, without_refusals
+from fillwright.routing.search import Chain, Plan, Search
 
 
 def finish_exact_out(search: Search, plan: Plan, amount: int, tolerance_bps: int) -> Finished | None:
     """`plan` giving `amount` of output; None where its pools refuse."""
-    for _ in range(len(plan_sides(plan))):
-        if not plan:
-            return None
-        try:
-            return _finished(search, plan, amount, tolerance_bps)
-        except RefusedBySide as refused:
-            plan = without_side(plan, refused.side)
-    return None
+    return without_refusals(plan, lambda left: _finished(search, left, amount, tolerance_bps))
 
 
 def output_shares(curves: list[Curve], amount: int) -> list[int] | None:
