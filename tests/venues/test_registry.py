@@ -16,6 +16,7 @@ BY_NAME = {
     "chain/swaps.py": "the signer's own reading of swap instructions, written apart from the venues on purpose",
     "paper/default_market.py": "the two kinds of pool that the simulated market is made of",
     "paper/generator.py": "made-up pools of every kind for large markets",
+    "paper/whole_range.py": "the kind of pool that both of these make alike",
     "routing/timing.py": "how long a curve holds; a venue that it does not know is computed anew each time",
     "venues/vectors.py": "the recorded cases of CPMM's own calculator, which name no pool",
 }

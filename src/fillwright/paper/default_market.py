@@ -22,18 +22,13 @@ from fillwright.paper.generator import Coin, pool_of_pair
 from fillwright.paper.market import MarketTerms
 from fillwright.paper.prices import ReferencePrice
 from fillwright.paper.streams import draw
+from fillwright.paper.whole_range import whole_range_damm_v2
 from fillwright.paper.world import Genesis
+from fillwright.venues.meteora_damm_v2.layout import VENUE as DAMM_V2
 from fillwright.venues.meteora_damm_v2.layout import (
-    BY_SLOT,
-    FEES_IN_OUTPUT,
-    MAX_FEE_BY_VERSION,
-    Accrued,
     DammV2Pool,
     Side,
 )
-from fillwright.venues.meteora_damm_v2.layout import VENUE as DAMM_V2
-from fillwright.venues.meteora_damm_v2.liquidity import range_reserves
-from fillwright.venues.meteora_damm_v2.schedulers import TimeScheduler
 from fillwright.venues.raydium_cpmm.layout import CREATOR_FEE_ON_INPUT, CpmmPool
 from fillwright.venues.raydium_cpmm.layout import VENUE_ID as CPMM
 from fillwright.venues.token_program import TOKEN_PROGRAM, MintInfo
@@ -68,11 +63,7 @@ _CPMM_RATE_OF_BPS = 100
 _DAMM_NUMERATOR_OF_BPS = 100_000
 _CPMM_PROTOCOL_SHARE = 120_000
 _CPMM_FUND_SHARE = 40_000
-_DAMM_PROTOCOL_PERCENT = 20
-_DAMM_MIN_SQRT_PRICE = 4_295_048_016
-_DAMM_MAX_SQRT_PRICE = 79_226_673_521_066_979_257_578_248_091
 _CPMM_MAY_EVERYTHING = 0
-_NOTHING_ACCRUED = Accrued(0, 0, 0, 0)
 _BY_SYMBOL = {token.symbol: token for token in MAINNET_TOKENS}
 
 
@@ -181,40 +172,13 @@ def cpmm_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, i
 
 def damm_v2_pool(address: Address, tokens: tuple[Token, Token], holds: tuple[int, int], fee_bps: int) -> DammV2Pool:
     """A Meteora DAMM v2 pool over the whole price range, with about these base units (the range rounds)."""
-    liquidity = isqrt(holds[0] * holds[1] << 128)
-    sqrt_price = isqrt((holds[1] << 128) // holds[0])
-    bounds = (_DAMM_MIN_SQRT_PRICE, _DAMM_MAX_SQRT_PRICE)
-    reserve_a, reserve_b = range_reserves(liquidity, sqrt_price, bounds)
-    sides = [
+    first, second = (
         Side(token.mint, _mint_info(token), made_up_address(address, "vault", index))
         for index, token in enumerate(tokens)
-    ]
-    return DammV2Pool(
-        address=address,
-        side_a=sides[0],
-        side_b=sides[1],
-        base_fee=TimeScheduler(fee_bps * _DAMM_NUMERATOR_OF_BPS, 0, 0, 0, exponential=False),
-        dynamic_fee=None,
-        protocol_fee_percent=_DAMM_PROTOCOL_PERCENT,
-        compounding_fee_bps=0,
-        max_fee=MAX_FEE_BY_VERSION[1],
-        fee_mode=FEES_IN_OUTPUT,
-        first_sqrt_price=sqrt_price,
-        liquidity=liquidity,
-        sqrt_min_price=bounds[0],
-        sqrt_max_price=bounds[1],
-        sqrt_price=sqrt_price,
-        enabled=True,
-        activation_point=0,
-        activates_by=BY_SLOT,
-        reserve_a=reserve_a,
-        reserve_b=reserve_b,
-        tracks_reserves=True,
-        balance_a=reserve_a,
-        balance_b=reserve_b,
-        accrued_a=_NOTHING_ACCRUED,
-        accrued_b=_NOTHING_ACCRUED,
     )
+    liquidity = isqrt(holds[0] * holds[1] << 128)
+    sqrt_price = isqrt((holds[1] << 128) // holds[0])
+    return whole_range_damm_v2(address, (first, second), liquidity, sqrt_price, fee_bps * _DAMM_NUMERATOR_OF_BPS)
 
 
 def made_up_address(*parts: str | int) -> Address:

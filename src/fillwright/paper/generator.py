@@ -21,11 +21,9 @@ from fillwright.domain.accounts import WRAPPED_SOL, Address, ChainClock, Mint
 from fillwright.domain.amounts import U64_MAX
 from fillwright.domain.errors import Refusal
 from fillwright.market.snapshot import Snapshot, index_pairs
+from fillwright.paper.whole_range import whole_range_damm_v2
 from fillwright.venues.meteora_damm_v1.layout import DammV1Pool, Fees, Stable, Vault
-from fillwright.venues.meteora_damm_v2.layout import BY_SLOT, FEES_IN_OUTPUT, Accrued, DammV2Pool
-from fillwright.venues.meteora_damm_v2.layout import Side as DammV2Side
-from fillwright.venues.meteora_damm_v2.liquidity import range_reserves
-from fillwright.venues.meteora_damm_v2.schedulers import TimeScheduler
+from fillwright.venues.meteora_damm_v2.layout import Side
 from fillwright.venues.meteora_dlmm.bitmap import BINS_PER_ARRAY, BITMAP_OFFSET, is_internal
 from fillwright.venues.meteora_dlmm.layout import Bin, BinArray, DlmmPool, FeeParameters, Volatility
 from fillwright.venues.raydium_amm_v4.layout import STATUS_SWAP_ONLY, AmmV4Pool
@@ -43,7 +41,6 @@ _DECIMALS = (9, 6, 6, 8, 6, 5, 9)
 _Q64 = 1 << 64
 _EMPTY = End(Refusal.LIQUIDITY_EXHAUSTED, "no initialised tick is left in this direction")
 _NO_BOOKS = Books((0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0), ())
-_NOTHING = Accrued(0, 0, 0, 0)
 
 
 class Coin(msgspec.Struct, frozen=True):
@@ -326,35 +323,10 @@ def _lending_vault(mint: Mint, share: int) -> Vault:
 def _damm_v2(draw: Random, draft: _Draft) -> Pool:
     liquidity = isqrt(draft.holds[0] * draft.holds[1] << 128)
     sqrt_price = int(sqrt(draft.price) * _Q64)
-    bounds = (4_295_048_016, 79_226_673_521_066_979_257_578_248_091)
-    reserve_a, reserve_b = range_reserves(liquidity, sqrt_price, bounds)
     vaults = _vaults(draft)
-    return DammV2Pool(
-        address=draft.address,
-        side_a=DammV2Side(draft.coins[0].mint, draft.coins[0].info, vaults[0]),
-        side_b=DammV2Side(draft.coins[1].mint, draft.coins[1].info, vaults[1]),
-        base_fee=TimeScheduler(draw.choice((1_000_000, 2_500_000)), 0, 0, 0, exponential=False),
-        dynamic_fee=None,
-        protocol_fee_percent=20,
-        compounding_fee_bps=0,
-        max_fee=990_000_000,
-        fee_mode=FEES_IN_OUTPUT,
-        first_sqrt_price=sqrt_price,
-        liquidity=liquidity,
-        sqrt_min_price=bounds[0],
-        sqrt_max_price=bounds[1],
-        sqrt_price=sqrt_price,
-        enabled=True,
-        activation_point=0,
-        activates_by=BY_SLOT,
-        reserve_a=reserve_a,
-        reserve_b=reserve_b,
-        tracks_reserves=True,
-        balance_a=reserve_a,
-        balance_b=reserve_b,
-        accrued_a=_NOTHING,
-        accrued_b=_NOTHING,
-    )
+    first, second = (Side(coin.mint, coin.info, vault) for coin, vault in zip(draft.coins, vaults, strict=True))
+    fee_numerator = draw.choice((1_000_000, 2_500_000))
+    return whole_range_damm_v2(draft.address, (first, second), liquidity, sqrt_price, fee_numerator)
 
 
 _MAKERS: dict[str, Callable[[Random, _Draft], Pool]] = {
