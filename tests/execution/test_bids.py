@@ -493,6 +493,33 @@ def test_a_fee_that_no_node_can_tell_holds_up_no_swap() -> None:
     run(test)
 
 
+def test_a_failed_bid_that_a_node_denies_for_a_moment_is_booked_beside_the_one_that_it_shows() -> None:
+    async def test() -> None:
+        case = Case()
+        chain = case.chain
+        plain_status, plain_transaction = chain.status, chain.transaction
+        busy = [True]
+
+        async def status(signature: str, search_history: bool) -> SignatureStatus | None:
+            return None if signature == "bid-2" else await plain_status(signature, search_history)
+
+        async def transaction(signature: str) -> LandedTransaction | None:
+            if signature == "bid-2" and busy:
+                busy.pop()
+                raise ChainError("too many requests")
+            return await plain_transaction(signature)
+
+        chain.status, chain.transaction = status, transaction  # type: ignore[method-assign]
+        chain.at[FIRST + 15] = lambda: chain.land("bid-1", RevertReason.PROGRAM_ERROR)
+        chain.at[FIRST + 16] = lambda: chain.land("bid-2", RevertReason.PROGRAM_ERROR)
+        outcome = await case.land(BidPolicy(10, 2))
+        assert (outcome.ending, outcome.doubtful, busy) == (Ending.REVERTED, False, [])
+        assert outcome.transaction is not None
+        assert outcome.transaction.fee_lamports + outcome.fees_beside == 2 * (FEE + 5)
+
+    run(test)
+
+
 def test_an_attempt_ends_though_no_node_keeps_a_history_of_transactions() -> None:
     async def test() -> None:
         case = Case()

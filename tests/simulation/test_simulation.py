@@ -13,7 +13,7 @@ SEEDS = int(os.environ.get("FILLWRIGHT_SEEDS", "500"))
 FIRST_SEED = int(os.environ.get("FILLWRIGHT_FIRST_SEED", "0"))
 CHUNK = 50
 MUTANT_SEEDS = 1_000
-TOLD = (17105, 39411, 44312, 123665, 127045, 147282)
+TOLD = (17105, 39411, 44312, 57865, 123665, 127045, 147282)
 """Seeds beyond those of every run that have found something once."""
 
 

@@ -155,7 +155,8 @@ class Outcomes:
             return msgspec.structs.replace(outcome, fees_beside=outcome.fees_beside + _fees(failed))
         told = {outcome.transaction.signature: outcome.transaction} if outcome.transaction is not None else {}
         both = _reverted({**failed, **told}) or outcome
-        return msgspec.structs.replace(both, fees_beside=both.fees_beside + outcome.fees_beside)
+        fees = both.fees_beside + outcome.fees_beside
+        return msgspec.structs.replace(both, fees_beside=fees, doubtful=outcome.doubtful)
 
     async def _behind_marker(self, failed: Transactions, missing: Sequence[str]) -> LandedTransaction | None:
         """The bid that made the marker on which another one has failed for good: it is as final as that one."""
