@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from execution.worlds import NO_FAULTS, World, run
-from fillwright.domain.errors import NotCancellable, StoreError
+from fillwright.domain.errors import NotCancellable, StoreError, Unavailable
 from fillwright.domain.lifecycle import replay
 from fillwright.domain.orders import Built, Cancelled, Failed, Order, OrderError, OrderStatus, Retrying, Routed
 from fillwright.domain.queue import QueueState
@@ -332,16 +332,17 @@ def test_a_worker_whose_lease_was_ended_abandons_its_journeys_and_starts_anew() 
 
 
 class FailingJourney:
-    """Fails on the orders of one amount, and leaves the others to the journey inside."""
+    """Fails `times` on the orders of one amount, and leaves all else to the journey inside."""
 
-    def __init__(self, world: World, amount: int, error: Exception) -> None:
+    def __init__(self, world: World, amount: int, error: Exception, times: float = float("inf")) -> None:
         self._inner = world.journey
         self._amount = amount
         self._error = error
+        self._times = times
         self.tries = 0
 
     async def run(self, order: Order, lease: Lease) -> Order:
-        if order.spec.amount == self._amount:
+        if order.spec.amount == self._amount and self.tries < self._times:
             self.tries += 1
             raise self._error
         return await self._inner.run(order, lease)
@@ -363,6 +364,19 @@ def test_one_order_s_defect_ends_that_order_and_stops_no_other(error: Exception,
         assert order.error is not None
         assert order.error.code == "internal_error"
         assert journey.tries == limit + 1
+        await worker.stop(1.0)
+
+    run(test)
+
+
+def test_an_order_waits_for_a_store_that_takes_no_writes_however_long() -> None:
+    async def test() -> None:
+        world = World()
+        away = Unavailable("the database takes no writes", code="store_read_only")
+        world.journey = journey = FailingJourney(world, 13, away, times=3 * MAX_STORE_FAULTS)
+        worker = await world.start()
+        (order,) = await world.ended(*await world.submit(amount=13))
+        assert (order.status, journey.tries) == (OrderStatus.CONFIRMED, 3 * MAX_STORE_FAULTS)
         await worker.stop(1.0)
 
     run(test)

@@ -26,7 +26,8 @@ MAX_CLAIM = 500
 MAX_JOURNEY_FAULTS = 5
 """Unexpected failures of one order's journey before it is failed or given to a person."""
 MAX_STORE_FAULTS = 100
-"""The same for failures of the store, which say nothing about the order: some eight minutes."""
+"""The same for writes that the store failed, which say little about the order: some eight minutes. While the store
+takes none at all, an order waits."""
 FAULT_PAUSE_S = 0.5
 MAX_FAULT_PAUSE_S = 5.0
 LATENCY_SAMPLES = 2_000
@@ -195,7 +196,7 @@ class Worker:
     async def _run(self, order: Order, lease: Lease) -> None:
         """Run one order's journey; again from the stored state after a failure that says nothing."""
         current: Order | None = order
-        faults = store_faults = 0
+        faults = store_faults = waits = 0
         while faults <= MAX_JOURNEY_FAULTS and store_faults <= MAX_STORE_FAULTS:
             if current is None or current.status in TERMINAL:
                 return
@@ -204,7 +205,10 @@ class Worker:
             except StaleLease:
                 observe.order_lost(order.id)
                 return
-            except (VersionConflict, StoreError, Unavailable) as error:
+            except Unavailable as error:
+                waits += 1
+                observe.worker_fault(self._name, error.code)
+            except (VersionConflict, StoreError) as error:
                 store_faults += 1
                 observe.worker_fault(self._name, error.code)
             except FillwrightError as error:
@@ -216,7 +220,7 @@ class Worker:
             else:
                 self._note(ended)
                 return
-            await self._clock.sleep(min(FAULT_PAUSE_S * (faults + store_faults), MAX_FAULT_PAUSE_S))
+            await self._clock.sleep(min(FAULT_PAUSE_S * (faults + store_faults + waits), MAX_FAULT_PAUSE_S))
             current = await self._reread(order.id)
         await self._surrender(current, lease)
 
