@@ -416,6 +416,17 @@ def stream_fault(code: str) -> None:
     _log.warning("stream fault", code=code)
 
 
+def bus_failing(what: str, reason: str) -> None:
+    """Redis does not answer, or refuses. `what`: `hearing` or `sending`. Told once, when it begins: nothing is lost
+    meanwhile, work and events are found in the store."""
+    _faults.labels("bus").inc()
+    _log.warning("redis fails", what=what, reason=reason)
+
+
+def bus_works(what: str) -> None:
+    _log.info("redis works again", what=what)
+
+
 def markers_swept(count: int, lamports: int) -> None:
     """The rent of orders' markers came back to the wallet, less the fee of the transaction."""
     _swept.inc(count)

@@ -126,7 +126,7 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         parts = [*shared.trading.parts]
         if isinstance(shared.bus, RedisBus):
             bus = shared.bus
-            parts.append(("bus", lambda: bus.connected))
+            parts.append(("bus", lambda: bus.standing))
         services = Services(
             settings=settings, store=shared.store, bus=shared.bus, intake=intake, market=shared.trading.market,
             clock=shared.clock, wallet=shared.trading.signer.wallet, limiter=limiter, cache=cache, parts=tuple(parts),

@@ -13,7 +13,13 @@ from redis.asyncio import Redis
 from bus.conformance import LONG_S, BusConformance, receive
 from bus.conformance import events as batch
 from fakes.orders import order_id
+from fillwright import observe
+from fillwright.bus.cache import RedisCache
+from fillwright.bus.limits import RedisLimiter
 from fillwright.bus.redis import RedisBus
+from fillwright.clock import SystemClock
+from fillwright.domain.errors import ConfigError
+from fillwright.execution.rate import LocalLimiter
 from servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -204,3 +210,57 @@ class TestRedisGoesAway:
         await asyncio.to_thread(redis.start)
         await until_connected(bus)
         await bus.close()
+
+    async def test_its_absence_is_told_once_and_its_return_too(
+        self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[tuple[str, str]] = []
+        monkeypatch.setattr(observe, "bus_failing", lambda what, reason: told.append((what, reason)))
+        monkeypatch.setattr(observe, "bus_works", lambda what: told.append((what, "works")))
+        monkeypatch.setattr(observe, "stream_fault", lambda code: told.append(("streams", code)))
+        await asyncio.to_thread(redis.kill)
+        bus = RedisBus(redis.url, prefix=PREFIX)
+        await bus.open()
+        for _ in range(4):
+            reader = bus.subscribe()
+            async with asyncio.timeout(LONG_S):
+                assert await reader.next() == ()
+            bus.ring()
+        assert sorted(what for what, _ in told) == ["hearing", "sending"]
+        assert all("connecting" in reason for _, reason in told)
+        assert bus.standing is False
+        await asyncio.to_thread(redis.start)
+        await until_connected(bus)
+        async with asyncio.timeout(LONG_S):
+            while len(told) < 4:
+                await asyncio.sleep(0.01)
+        assert sorted(told[2:]) == [("hearing", "works"), ("sending", "works")]
+        assert bus.standing is True
+        await bus.close()
+
+    async def test_a_full_one_is_told_of_and_events_go_through_it_all_the_same(self, redis: RedisServer) -> None:
+        async with opened(redis.url) as first, opened(redis.url) as second, Redis.from_url(redis.url) as operator:
+            await operator.config_set("maxmemory-policy", "noeviction")
+            await operator.config_set("maxmemory", 1)
+            reader = second.subscribe()
+            first.ring([order_id(1)])
+            first.publish(batch(1, 1))
+            assert await receive(reader, 1) == batch(1, 1)
+            async with asyncio.timeout(LONG_S):
+                while first.standing != "refuses messages: OutOfMemoryError":
+                    await asyncio.sleep(0.01)
+            await operator.config_set("maxmemory", 0)
+            first.ring([order_id(1)])
+            async with asyncio.timeout(LONG_S):
+                while first.standing is not True:
+                    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "url", ["foo://:s3cret@host", "127.0.0.1:6379", "redis+cluster://host", "redis://:s3cret/@host:port", "http://host"]
+)
+async def test_what_is_no_address_of_a_redis_is_refused_without_showing_it(url: str) -> None:
+    for build in (RedisBus, RedisCache, lambda url: RedisLimiter(url, LocalLimiter(SystemClock()))):
+        with pytest.raises(ConfigError, match="FILLWRIGHT_REDIS_URL") as refused:
+            build(url)
+        assert "s3cret" not in str(refused.value)

@@ -169,7 +169,6 @@ class Hub:
             self._busy = True
             try:
                 if subscription.overflowed:
-                    observe.stream_fault("bus_overflowed")
                     subscription.close()
                     self._subscription = self._services.bus.subscribe(at_once=self._take_at_once)
                     await self._fill(None)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fillwright import observe
+from fillwright.bus.connection import client
 
 PATIENCE_S = 0.1
 AWAY_PAUSE_S = 1.0
@@ -26,7 +26,7 @@ class RedisCache:
     """`ports.Cache` for all processes that share `url` and `prefix`."""
 
     def __init__(self, url: str, *, prefix: str = "fillwright") -> None:
-        self._redis: Redis[bytes] = Redis.from_url(url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S)
+        self._redis = client(url, timeout_s=PATIENCE_S, connect_timeout_s=PATIENCE_S)
         self._prefix = f"{prefix}:cache:"
         self._putting: set[asyncio.Task[None]] = set()
         self._away_until_s = 0.0

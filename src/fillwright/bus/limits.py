@@ -11,10 +11,10 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fillwright import observe
+from fillwright.bus.connection import client
 from fillwright.ports import Grant, Limiter, Window
 
 PATIENCE_S = 0.25
@@ -60,7 +60,7 @@ class RedisLimiter:
     """`ports.Limiter` for all processes that share `url` and `prefix`. `local` counts what goes through this one."""
 
     def __init__(self, url: str, local: Limiter, *, prefix: str = "fillwright") -> None:
-        self._redis: Redis[bytes] = Redis.from_url(url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S)
+        self._redis = client(url, timeout_s=PATIENCE_S, connect_timeout_s=PATIENCE_S)
         self._script = self._redis.register_script(TAKE)
         self._local = local
         self._prefix = f"{prefix}:limit"

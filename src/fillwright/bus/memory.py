@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from fillwright import observe
 from fillwright.domain.orders import OrderEvent, OrderId
 from fillwright.ports import AtOnce, Ring
 
@@ -58,6 +59,7 @@ class MemorySubscription:
         if not self._batches and self._at_once is not None and not self._ended and self._at_once(events):
             return True
         if self._batches and self._size + len(events) > self._capacity:
+            observe.stream_fault("bus_overflowed")
             self.overflowed = True
             self._end()
             return False

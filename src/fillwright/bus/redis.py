@@ -20,6 +20,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from fillwright import observe
+from fillwright.bus.connection import client
 from fillwright.bus.dispatch import FIELD, MAX_ENTRIES, Dispatch, entries
 from fillwright.bus.memory import MemoryBus, MemorySubscription
 from fillwright.bus.order import InSequence
@@ -51,6 +52,8 @@ class RedisBus:
     and is spared all that the others publish."""
 
     def __init__(self, url: str, *, prefix: str = "fillwright", hears: bool = True) -> None:
+        """Raises ConfigError where `url` is no address of a Redis."""
+        _client(url)
         self._hears = hears
         self.url = url
         self._bell = f"{prefix}:bell"
@@ -66,8 +69,16 @@ class RedisBus:
         self._dispatch: Dispatch | None = None
         self._hole_timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._failing: dict[str, str] = {}
+        """What does not work now, and why: told once, when it begins."""
         self._closed = False
         self.connected = False
+
+    @property
+    def standing(self) -> bool | str:
+        """Whether Redis answers, or what it refuses."""
+        refused = self._failing.get("sending")
+        return f"refuses messages: {refused}" if self.connected and refused is not None else self.connected
 
     async def open(self) -> None:
         """Start to look for Redis; does not wait for it."""
@@ -172,9 +183,12 @@ class RedisBus:
                 self._ring_waits = False
                 try:
                     await self._publish(redis, batch, entries(due))
-                except _LOST:
+                except _LOST as error:
                     # Readers elsewhere find it in the store; sending it late would gain nothing.
+                    self._fails("sending", error)
                     await asyncio.sleep(RETRY_S)
+                else:
+                    self._works("sending")
 
     async def _publish(self, redis: Redis[bytes], batch: Sequence[tuple[str, bytes]], due: Sequence[bytes]) -> None:
         """All in one write, past the client's pipeline, which costs as much again."""
@@ -202,8 +216,7 @@ class RedisBus:
                         await subscription.subscribe(self._bell, *([self._news] if self._hears else []))
                         await self._receive(subscription)
                 except _LOST as error:
-                    if self.connected:
-                        observe.stream_fault(f"bus_{type(error).__name__}")
+                    self._fails("hearing", error)
                 self.connected = False
                 self.resync()
                 await asyncio.sleep(RETRY_S)
@@ -219,6 +232,7 @@ class RedisBus:
             heard_s = loop.time()
             if not self.connected:
                 self.connected = True
+                self._works("hearing")
                 # What was published before this moment has not reached us.
                 self.resync()
                 self._local.ring()
@@ -241,6 +255,15 @@ class RedisBus:
         if events:
             self._deliver(events)
 
+    def _fails(self, what: str, error: Exception) -> None:
+        if what not in self._failing:
+            self._failing[what] = type(error).__name__
+            observe.bus_failing(what, str(error) or type(error).__name__)
+
+    def _works(self, what: str) -> None:
+        if self._failing.pop(what, None) is not None:
+            observe.bus_works(what)
+
     async def _beat(self) -> None:
         """Hear ourselves, and keep readers going while we do not."""
         elapsed_s = BEAT_S
@@ -255,4 +278,4 @@ class RedisBus:
 
 
 def _client(url: str) -> Redis[bytes]:
-    return Redis.from_url(url, socket_timeout=SILENCE_S, socket_connect_timeout=TIMEOUT_S)
+    return client(url, timeout_s=SILENCE_S, connect_timeout_s=TIMEOUT_S)
