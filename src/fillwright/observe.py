@@ -172,6 +172,12 @@ def engine_started(*, mode: str, address: str) -> None:
     _log.info("engine started", mode=mode, address=address)
 
 
+def start_waits(*, reason: str, at_most_s: float) -> None:
+    """Something that the process can't start without is not there; it tries again and again. Told once a reason."""
+    _faults.labels("start").inc()
+    _log.warning("waiting to start", reason=reason, at_most_s=at_most_s)
+
+
 def engine_stopping(*, in_flight: int) -> None:
     _log.info("engine stopping", in_flight=in_flight)
 

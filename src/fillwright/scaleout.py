@@ -234,13 +234,16 @@ async def _open_store(store: PostgresStore, bus: MemoryBus | RedisBus) -> None:
     """Open, waiting for a server that is away. Raises ConfigError, Unavailable."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + START_LIMIT_S
+    told = ""
     while True:
         try:
             await store.open(bus.publish)
         except Unavailable as error:
             if loop.time() > until_s:
                 raise
-            observe.worker_fault("start", error.code)
+            if error.message != told:
+                told = error.message
+                observe.start_waits(reason=told, at_most_s=START_LIMIT_S)
             await asyncio.sleep(START_RETRY_S)
         else:
             return

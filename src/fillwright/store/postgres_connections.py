@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from fillwright.domain.errors import FillwrightError, StoreError, Unavailable
+from fillwright.domain.errors import ConfigError, FillwrightError, StoreError, Unavailable
 
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 10.0
@@ -52,12 +52,20 @@ T = TypeVar("T")
 Connection: TypeAlias = asyncpg.Connection
 
 
-async def connect(url: str) -> Connection:
-    """A new connection. Raises Unavailable."""
+async def connect(url: str, *, command_timeout_s: float | None = COMMAND_TIMEOUT_S) -> Connection:
+    """A new connection, whose statements take so long at most. Raises Unavailable; ConfigError where `url` is no
+    address of a PostgreSQL, without showing it."""
     try:
         return await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=_SETTINGS
+            url, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s, server_settings=_SETTINGS
         )
+    except ValueError as error:
+        # Only the driver's own words: those of the parsers below it may quote a password.
+        reason = f": {_brief(error)}" if isinstance(error, asyncpg.InterfaceError) else ""
+        raise ConfigError(
+            f"FILLWRIGHT_DATABASE_URL is not the address of a PostgreSQL, postgresql://user:password@host:port/name; "
+            f"special characters in a password are written as %XX{reason}"
+        ) from None
     except (*LOST, asyncpg.PostgresError) as error:
         raise Unavailable(f"PostgreSQL can't be reached: {_brief(error)}", code="store_unavailable") from error
 

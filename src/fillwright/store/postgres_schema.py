@@ -44,7 +44,12 @@ async def check(connection: Connection) -> None:
     """Raises ConfigError unless the schema is the newest one on a server that is new enough."""
     if int(await connection.fetchval("SHOW server_version_num")) < MIN_VERSION:
         raise ConfigError("PostgreSQL 14 or newer is needed")
-    found = await status(connection)
+    try:
+        found = await status(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigError(
+            f"this role may not serve ({error}): run `fillwright db migrate --role` with its name", code="role_refused"
+        ) from error
     if found.pending:
         raise ConfigError(
             f"the database's schema is {found.applied} of {found.known}: run `fillwright db migrate`",
@@ -62,10 +67,11 @@ async def migrate(connection: Connection, *, role: str | None = None) -> SchemaS
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         before = await status(connection)
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY, name text NOT NULL, "
-            "applied_at timestamptz NOT NULL DEFAULT now())"
-        )
+        if before.pending:
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY, name text NOT NULL, "
+                "applied_at timestamptz NOT NULL DEFAULT now())"
+            )
         for step in migrations("postgres")[before.applied :]:
             async with connection.transaction():
                 await connection.execute(step.script)
@@ -73,7 +79,7 @@ async def migrate(connection: Connection, *, role: str | None = None) -> SchemaS
                     "INSERT INTO schema_version (number, name) VALUES ($1, $2)", step.number, step.name
                 )
         if role is not None:
-            await connection.execute(_grants(role))
+            await connection.execute(_grants(role, await connection.fetchval("SELECT quote_ident(current_schema())")))
     except asyncpg.PostgresError as error:
         raise ConfigError(f"the database refuses the migration: {error}") from error
     finally:
@@ -82,11 +88,12 @@ async def migrate(connection: Connection, *, role: str | None = None) -> SchemaS
     return before
 
 
-def _grants(role: str) -> str:
+def _grants(role: str, schema: str) -> str:
+    """`schema`: where the tables are, quoted."""
     return (
-        f"GRANT USAGE ON SCHEMA public TO {role};"
-        f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role};"
+        f"GRANT USAGE ON SCHEMA {schema} TO {role};"
+        f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {schema} TO {role};"
         f"REVOKE INSERT, UPDATE ON schema_version FROM {role};"
         f"GRANT DELETE ON starts, epochs, lines TO {role};"
-        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};"
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};"
     )
