@@ -101,6 +101,8 @@ class Store(Protocol):
 
     async def open(self, on_commit: CommitListener) -> None: ...
     async def close(self) -> None: ...
+    async def ready(self) -> None:
+        """Raises Unavailable where a new order would be refused now, as far as can be told without one."""
 
     async def insert(self, order: Order, event: OrderEvent) -> Order:
         """Add a new order. With a `client_order_id` that the account has used before: the stored order, if its

@@ -14,6 +14,7 @@ from fillwright.domain.errors import ConfigError, StaleLease, StoreError, Unavai
 from fillwright.domain.orders import OrderStatus
 from fillwright.domain.queue import DEFAULT_RULES, QueueRules
 from fillwright.ports import OrderFilter
+from fillwright.store import postgres_connections, postgres_writer
 from fillwright.store.postgres import PostgresStore
 from fillwright.store.postgres_connections import connect, hang_up
 from fillwright.store.postgres_reads import page_query
@@ -198,6 +199,110 @@ class TestTheServerGoesAway:
                 await asyncio.sleep(0.02)
         assert await stage.store.last_sequence() == 2
 
+    async def test_a_store_that_may_not_write_is_not_ready_and_writes_again_without_a_new_start(
+        self, postgres_url: str
+    ) -> None:
+        admin = await asyncpg.connect(postgres_url)
+        await admin.execute("DROP DATABASE IF EXISTS fw_read_only")
+        await admin.execute("CREATE DATABASE fw_read_only")
+        url = urlunsplit(urlsplit(postgres_url)._replace(path="/fw_read_only"))
+        connection = await asyncpg.connect(url)
+        await migrate(connection)
+        await connection.close()
+        await admin.execute("ALTER DATABASE fw_read_only SET default_transaction_read_only = on")
+        stage = await opened(url)
+        with pytest.raises(Unavailable) as refused:
+            await stage.store.ready()
+        assert refused.value.code == "store_read_only"
+        with pytest.raises(Unavailable):
+            await stage.store.register("w")
+        with pytest.raises(Unavailable) as refused:
+            await stage.insert(1)
+        assert refused.value.code == "store_read_only"
+        assert await stage.store.last_sequence() == 0
+        await admin.execute("ALTER DATABASE fw_read_only RESET default_transaction_read_only")
+        assert await stage.insert(2)
+        await stage.store.ready()
+        await stage.store.close()
+        await admin.execute("DROP DATABASE fw_read_only WITH (FORCE)")
+        await admin.close()
+
+    async def test_a_store_that_can_only_read_for_want_of_connections_is_not_ready(self, url: str) -> None:
+        admin = await asyncpg.connect(url)
+        await admin.execute("DO $$ BEGIN CREATE ROLE fw_few LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        await admin.execute("ALTER ROLE fw_few CONNECTION LIMIT 2")
+        await migrate(admin, role="fw_few")
+        stage = await opened(urlunsplit(urlsplit(url)._replace(netloc=f"fw_few@{urlsplit(url).netloc.split('@')[-1]}")))
+        await stage.store.ready()
+        await admin.execute("ALTER ROLE fw_few CONNECTION LIMIT 1")
+        await admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'fw_few'")
+        assert await stage.store.last_sequence() == 0
+        with pytest.raises(Unavailable):
+            await stage.store.ready()
+        with pytest.raises(Unavailable):
+            await stage.insert(1)
+        assert await stage.store.last_sequence() == 0
+        await admin.execute("ALTER ROLE fw_few CONNECTION LIMIT -1")
+        async with asyncio.timeout(10):
+            while await absent(stage, 2):
+                await asyncio.sleep(0.02)
+        await stage.store.ready()
+        await stage.store.close()
+        await admin.close()
+
+    async def test_of_a_server_that_hangs_one_waits_and_the_others_are_refused_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_writer, "FLUSH_TIMEOUT_S", 0.2)
+        monkeypatch.setattr(postgres_connections, "CONNECT_TIMEOUT_S", 30.0)
+        server = PostgresServer()
+        try:
+            await asyncio.to_thread(server.start)
+            connection = await asyncpg.connect(server.url)
+            await migrate(connection)
+            await connection.close()
+            stage = await opened(server.url)
+            order = await stage.insert(1)
+            await asyncio.to_thread(server.freeze)
+            with pytest.raises(StoreError):
+                await stage.insert(2)
+            for number in range(3, 6):
+                async with asyncio.timeout(5):
+                    with pytest.raises(Unavailable, match="does not answer"):
+                        await stage.insert(number)
+                    with pytest.raises(Unavailable):
+                        await stage.store.ready()
+            await asyncio.to_thread(server.thaw)
+            async with asyncio.timeout(20):
+                while await absent(stage, 6):
+                    await asyncio.sleep(0.02)
+            assert await stage.store.get(order.id) == order
+            await stage.store.close()
+        finally:
+            await asyncio.to_thread(server.thaw)
+            await asyncio.to_thread(server.stop)
+
+    async def test_who_waits_too_long_for_a_free_connection_is_refused(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_connections, "WAIT_S", 0.01)
+        connections = postgres_connections.Connections(postgres_connections.Server(url), size=1)
+        held, free = asyncio.Event(), asyncio.Event()
+
+        async def hold(connection: asyncpg.Connection) -> None:
+            held.set()
+            await free.wait()
+
+        holding = asyncio.create_task(connections.run(hold))
+        await held.wait()
+        with pytest.raises(Unavailable) as refused:
+            await connections.run(hold)
+        assert refused.value.code == "store_overloaded"
+        free.set()
+        await holding
+        assert await connections.run(lambda connection: connection.fetchval("SELECT 1")) == 1
+        await connections.close()
+
     async def test_a_server_that_is_not_there_is_said_to_be_unavailable(self) -> None:
         store = PostgresStore(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
         with pytest.raises(Unavailable):
@@ -246,6 +351,19 @@ class TestSchema:
                 await plain.execute(forbidden)
         await plain.close()
         await connection.close()
+
+    async def test_a_role_that_was_given_nothing_is_told_what_to_do(self, url: str) -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "DO $$ BEGIN CREATE ROLE fw_nothing LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        )
+        await connection.close()
+        store = PostgresStore(
+            urlunsplit(urlsplit(url)._replace(netloc=f"fw_nothing@{urlsplit(url).netloc.split('@')[-1]}"))
+        )
+        with pytest.raises(ConfigError, match="fillwright db migrate --role"):
+            await store.open(lambda _: None)
+        await store.close()
 
     async def test_no_list_sorts_or_scans_even_where_the_planner_knows_nothing(self, stage: Stage, url: str) -> None:
         for number in range(1, 60):

@@ -103,7 +103,7 @@ async def _checks(services: Services) -> dict[str, str]:
     checks = {"store": "ok", "intake": "ok" if services.intake.accepting else "shutting down"}
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
-            await services.store.last_sequence()
+            await services.store.ready()
     except TimeoutError:
         checks["store"] = "does not answer"
     except FillwrightError as error:

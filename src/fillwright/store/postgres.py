@@ -12,12 +12,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import asyncpg
+
 from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
 from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.ports import Change, CommitListener, Lease, OrderFilter, StoreStats
 from fillwright.store import postgres_reads as reads
-from fillwright.store.postgres_connections import Connection, Connections
+from fillwright.store.postgres_connections import Connection, Connections, Server
 from fillwright.store.postgres_flush import NewOrder, Step
 from fillwright.store.postgres_schema import check
 from fillwright.store.postgres_writer import Writer
@@ -25,6 +27,9 @@ from fillwright.store.queries import load
 
 MAX_CONNECTIONS = 10
 """Of one process: one writes, the others read and lease."""
+
+LINE_UP_TIMEOUT_S = 60.0
+"""For all open orders into their wallets' lines, once at the start."""
 
 T = TypeVar("T")
 _SQL = load("postgres")
@@ -35,20 +40,26 @@ class PostgresStore:
 
     def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS, rules: QueueRules = DEFAULT_RULES) -> None:
         self._rules = rules
-        self._writer = Writer(url, in_line=rules.wallet_order)
-        self._connections = Connections(url, size=max(1, connections - 1))
+        self._server = Server(url)
+        self._writer = Writer(self._server, in_line=rules.wallet_order)
+        self._connections = Connections(self._server, size=max(1, connections - 1))
 
     async def open(self, on_commit: CommitListener) -> None:
         """Raises Unavailable where the server can't be reached, ConfigError where the schema is not this one."""
         await self._connections.run(check)
         if self._rules.wallet_order:
-            await self._value("line_up")
+            await self._connections.run(_line_up)
         await self._writer.open(on_commit)
 
     async def close(self) -> None:
         """Flush what is pending, finish the reads under way, hang up."""
         await self._writer.close()
         await self._connections.close()
+        await self._server.close()
+
+    async def ready(self) -> None:
+        await self._writer.ready()
+        await self._connections.run(_may_write)
 
     async def insert(self, order: Order, event: OrderEvent) -> Order:
         if await self._writer.submit(NewOrder(order, event)):
@@ -186,6 +197,15 @@ class PostgresStore:
             return await read(connection, *values)
 
         return await self._connections.run(ask)
+
+
+async def _line_up(connection: Connection) -> None:
+    await connection.execute(_SQL["line_up"], timeout=LINE_UP_TIMEOUT_S)
+
+
+async def _may_write(connection: Connection) -> None:
+    if await connection.fetchval(_SQL["read_only"]):
+        raise asyncpg.ReadOnlySQLTransactionError("PostgreSQL takes no writes")
 
 
 def _checked(outcome: Order | BaseException) -> Order | Exception:

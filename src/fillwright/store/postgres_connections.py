@@ -15,7 +15,11 @@ import asyncpg
 from fillwright.domain.errors import ConfigError, FillwrightError, StoreError, Unavailable
 
 CONNECT_TIMEOUT_S = 3.0
-COMMAND_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 5.0
+WAIT_S = 2.0
+"""For a connection that is free; beyond, the store is overloaded."""
+LOOK_PAUSE_S = 0.2
+"""Between two looks at a server that is away."""
 MAX_WAITING = 2_000
 """Reads under way and waiting, beyond which the store is overloaded."""
 
@@ -84,16 +88,79 @@ def refused(error: Exception) -> FillwrightError:
     return StoreError(f"the store failed: {_brief(error)}")
 
 
+def stalled() -> Unavailable:
+    """The server takes too long."""
+    return Unavailable("PostgreSQL does not answer", code="store_stalled")
+
+
 def _brief(error: BaseException) -> str:
     """The server's message without its details: these may hold values."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-class Connections:
-    """Up to `size` connections, opened as they are needed."""
+class Server:
+    """One PostgreSQL as a process reaches it: while it is away one task looks for it, and everybody else is refused
+    at once."""
 
-    def __init__(self, url: str, *, size: int) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
+        self._away: Unavailable | None = None
+        self._found: Connection | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def away(self) -> Unavailable | None:
+        """Why nobody can connect now; None where that is not known."""
+        return None if self._away is None else Unavailable(self._away.message, code=self._away.code)
+
+    async def connect(self) -> Connection:
+        """A new connection. Raises Unavailable, at once where the server is known to be away; ConfigError."""
+        away = self.away
+        if away is not None:
+            raise away
+        found, self._found = self._found, None
+        if found is not None and not found.is_closed():
+            return found
+        try:
+            return await connect(self._url)
+        except Unavailable as error:
+            self.lost(error)
+            raise
+
+    def lost(self, error: Unavailable) -> None:
+        """It does not answer: look for it until it does."""
+        self._away = error
+        if not self._closed and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.get_running_loop().create_task(self._look(), name="store-look")
+
+    async def close(self) -> None:
+        """Look no more."""
+        self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        found, self._found = self._found, None
+        if found is not None:
+            await hang_up(found)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_PAUSE_S)
+            try:
+                self._found = await connect(self._url)
+            except Unavailable as error:
+                self._away = error
+            else:
+                self._away = None
+                return
+
+
+class Connections:
+    """Up to `size` connections to `server`, opened as they are needed."""
+
+    def __init__(self, server: Server, *, size: int) -> None:
+        self._server = server
         self._idle: list[Connection] = []
         self._free = asyncio.Semaphore(size)
         self._waiting = 0
@@ -123,10 +190,24 @@ class Connections:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         self._waiting += 1
         try:
-            async with self._free:
+            await self._turn()
+            try:
                 return await self._on_one(work, again=again)
+            finally:
+                self._free.release()
         finally:
             self._waiting -= 1
+
+    async def _turn(self) -> None:
+        """Raises Unavailable where none of the connections becomes free in time."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Unavailable("the store is overloaded", code="store_overloaded") from None
 
     async def _on_one(self, work: Callable[[Connection], Awaitable[T]], *, again: bool) -> T:
         while self._idle:
@@ -136,9 +217,9 @@ class Connections:
             try:
                 return await self._use(connection, work)
             except Unavailable as error:
-                if not again or error.code != "store_unavailable":
+                if error.code != "store_read_only" and not (again and error.code == "store_unavailable"):
                     raise
-        return await self._use(await connect(self._url), work)
+        return await self._use(await self._server.connect(), work)
 
     async def _use(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
         try:
@@ -146,12 +227,19 @@ class Connections:
         except FillwrightError:
             self._put_back(connection)
             raise
+        except asyncpg.ReadOnlySQLTransactionError as error:
+            # That its session may not write may have been decided when it began: the next one is a new one.
+            connection.terminate()
+            raise refused(error) from error
         except (*LOST, asyncpg.PostgresError) as error:
             if not is_lost(connection, error):
                 self._put_back(connection)
                 raise refused(error) from error
             connection.terminate()
-            raise Unavailable(f"PostgreSQL went away: {_brief(error)}", code="store_unavailable") from error
+            gone = Unavailable(f"PostgreSQL went away: {_brief(error)}", code="store_unavailable")
+            if isinstance(error, TimeoutError):
+                self._server.lost(stalled())
+            raise gone from error
         except BaseException:
             # Cancelled, or a defect: whatever it was doing, its protocol state is not known to be clean.
             connection.terminate()

@@ -16,7 +16,7 @@ import asyncpg
 
 from fillwright.domain.errors import StaleLease, StoreError, Unavailable, VersionConflict
 from fillwright.ports import CommitListener
-from fillwright.store.postgres_connections import Connection, connect, hang_up, is_lost, refused
+from fillwright.store.postgres_connections import Connection, Server, hang_up, is_lost, refused, stalled
 from fillwright.store.postgres_flush import Flush, NewOrder, Operation, Step
 from fillwright.store.queries import load
 
@@ -28,8 +28,6 @@ STALL_S = 2.0
 """While a flush has taken longer than this, further writes are refused, and those that wait for it, too."""
 FLUSH_TIMEOUT_S = 5.0
 """After this nobody waits for a flush any more: whether it is done is unknown."""
-DOWN_PAUSE_S = 0.2
-"""After a failed connect, writes are refused without another try for this long."""
 
 _STANDING = load("postgres")["standing"]
 _Item = tuple[Operation, "asyncio.Future[bool]"]
@@ -39,23 +37,20 @@ class Writer:
     """`on_commit` is called on the event loop with each flush's events before its futures resolve. `in_line`: new
     orders join their wallets' lines."""
 
-    def __init__(self, url: str, *, in_line: bool = False) -> None:
-        self._url = url
+    def __init__(self, server: Server, *, in_line: bool = False) -> None:
+        self._server = server
         self._in_line = in_line
         self._pending: deque[_Item] = deque()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._on_commit: CommitListener | None = None
-        self._down_until_s = 0.0
-        self._away = False
-        """The last connect has failed."""
-        self._connecting = False
+        self._connecting = asyncio.Lock()
         self._flushing_since_s: float | None = None
         self._closed = True
 
     async def open(self, on_commit: CommitListener) -> None:
         """Raises Unavailable."""
-        self._connection = await connect(self._url)
+        self._connection = await self._server.connect()
         self._on_commit = on_commit
         self._closed = False
 
@@ -80,15 +75,32 @@ class Writer:
         if len(self._pending) >= MAX_PENDING:
             raise Unavailable("the store is overloaded", code="store_overloaded")
         loop = asyncio.get_running_loop()
-        if self._flushing_since_s is not None and loop.time() - self._flushing_since_s > STALL_S:
-            raise _stalled()
-        if self._away and self._connecting:
-            raise Unavailable("PostgreSQL can't be reached", code="store_unavailable")
+        if self._stalls():
+            raise stalled()
+        if not self._has_connection():
+            away = self._server.away
+            if away is not None:
+                raise away
         future: asyncio.Future[bool] = loop.create_future()
         self._pending.append((operation, future))
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._flush_all(), name="store-writer")
         return future
+
+    async def ready(self) -> None:
+        """Raises Unavailable where a write would be refused now."""
+        if self._closed:
+            raise Unavailable("the store is closed", code="store_unavailable")
+        if self._stalls():
+            raise stalled()
+        await self._connected()
+
+    def _stalls(self) -> bool:
+        since_s = self._flushing_since_s
+        return since_s is not None and asyncio.get_running_loop().time() - since_s > STALL_S
+
+    def _has_connection(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
 
     async def _flush_all(self) -> None:
         while self._pending:
@@ -111,7 +123,7 @@ class Writer:
     def _refuse_pending(self) -> None:
         """Nobody waits behind a flush that does not end: nothing of this has been tried."""
         for item in self._drained():
-            _fail(item, _stalled())
+            _fail(item, stalled())
 
     def _take(self) -> list[_Item]:
         """The next batch: no two operations of the same order or the same own id; the rest waits its turn."""
@@ -130,22 +142,10 @@ class Writer:
 
     async def _connected(self) -> Connection:
         """Raises Unavailable."""
-        if self._connection is not None and not self._connection.is_closed():
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._server.connect()
             return self._connection
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._down_until_s:
-            raise Unavailable("PostgreSQL can't be reached", code="store_unavailable")
-        self._connecting = True
-        try:
-            self._connection = await connect(self._url)
-        except Unavailable:
-            self._away = True
-            self._down_until_s = loop.time() + DOWN_PAUSE_S
-            raise
-        finally:
-            self._connecting = False
-        self._away = False
-        return self._connection
 
     def _drained(self) -> list[_Item]:
         items = list(self._pending)
@@ -203,10 +203,15 @@ class Writer:
     async def _failed(self, connection: Connection, batch: list[_Item], error: Exception) -> None:
         if is_lost(connection, error):
             connection.terminate()
+            if isinstance(error, TimeoutError):
+                self._server.lost(stalled())
             unknown = StoreError("the connection was lost; whether the write was done is unknown")
             unknown.__cause__ = error
             _fail_all(batch, unknown)
             return
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            # That its session may not write may have been decided when it began: the next one is a new one.
+            connection.terminate()
         ours = refused(error) if isinstance(error, asyncpg.PostgresError) else error
         blames_data = isinstance(error, asyncpg.IntegrityConstraintViolationError | asyncpg.DataError)
         if len(batch) == 1 or not blames_data:
@@ -218,10 +223,6 @@ class Writer:
             _fail_all(batch[half:], Unavailable("PostgreSQL went away", code="store_unavailable"))
         else:
             await self._write(connection, batch[half:])
-
-
-def _stalled() -> Unavailable:
-    return Unavailable("PostgreSQL does not answer", code="store_stalled")
 
 
 def _reason(step: Step, standing: dict[str, Any] | None) -> Exception:

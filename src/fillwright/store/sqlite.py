@@ -71,6 +71,9 @@ class SqliteStore:
         await self._readers.close()
         self._lock.release()
 
+    async def ready(self) -> None:
+        await self.last_sequence()
+
     async def insert(self, order: Order, event: OrderEvent) -> Order:
         new = NewOrder(order, event)
         self._remember(order)

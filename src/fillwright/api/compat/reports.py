@@ -114,7 +114,7 @@ class Reports:
     async def _store_answers(self) -> bool:
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await self._services.store.last_sequence()
+                await self._services.store.ready()
         except (TimeoutError, FillwrightError):
             return False
         return True

@@ -69,6 +69,9 @@ SELECT count(*) FROM progress WHERE owner_epoch IS NOT NULL;
 -- last_sequence: The newest event's.
 SELECT sequence FROM log;
 
+-- read_only: Whether the server refuses writes.
+SELECT current_setting('transaction_read_only') = 'on';
+
 -- order_version: An order's version.
 SELECT version FROM progress WHERE order_id = $1;
 
