@@ -9,9 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from fakes.orders import ROUTED, SOL, USDC, order_id, step
+from fakes.orders import ROUTED, SOL, USDC, new_order, order_id, step
 from fillwright.domain.errors import ConfigError, StaleLease, StoreError, Unavailable, VersionConflict
-from fillwright.domain.orders import OrderStatus
+from fillwright.domain.orders import Order, OrderStatus
 from fillwright.domain.queue import DEFAULT_RULES, QueueRules
 from fillwright.ports import OrderFilter
 from fillwright.store import postgres_connections, postgres_writer
@@ -281,6 +281,20 @@ class TestTheServerGoesAway:
         finally:
             await asyncio.to_thread(server.thaw)
             await asyncio.to_thread(server.stop)
+
+    async def test_a_batch_that_was_not_tried_is_refused_whole_and_one_that_was_in_part_is_not(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage = await opened(url)
+        items = [new_order(number) for number in range(1, 5)]
+        monkeypatch.setattr(postgres_writer, "MAX_PENDING", 2)
+        outcomes = await stage.store.insert_many(items)
+        assert [type(outcome) for outcome in outcomes] == [Order, Order, Unavailable, Unavailable]
+        assert await stage.store.last_sequence() == 2
+        monkeypatch.setattr(postgres_writer, "MAX_PENDING", 0)
+        with pytest.raises(Unavailable):
+            await stage.store.insert_many(items)
+        await stage.store.close()
 
     async def test_who_waits_too_long_for_a_free_connection_is_refused(
         self, url: str, monkeypatch: pytest.MonkeyPatch

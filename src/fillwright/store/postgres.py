@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError
+from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError, Unavailable
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
 from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.ports import Change, CommitListener, Lease, OrderFilter, StoreStats
@@ -68,13 +68,13 @@ class PostgresStore:
 
     async def insert_many(self, items: Sequence[tuple[Order, OrderEvent]]) -> list[Order | Exception]:
         """Raises Unavailable where none was tried."""
-        new = [NewOrder(order, event) for order, event in items]
-        futures = [self._writer.submit(one) for one in new]
-        outcomes = await asyncio.gather(
-            *(self._outcome(one.order, future) for one, future in zip(new, futures, strict=True)),
-            return_exceptions=True,
-        )
-        return [_checked(outcome) for outcome in outcomes]
+        tried = [self._tried(NewOrder(order, event)) for order, event in items]
+        found = await asyncio.gather(*tried, return_exceptions=True)
+        outcomes = [_checked(outcome) for outcome in found]
+        untried = [outcome for outcome in outcomes if isinstance(outcome, Unavailable)]
+        if untried and len(untried) == len(outcomes):
+            raise untried[0]
+        return outcomes
 
     async def change(self, change: Change) -> None:
         if change.order.version != change.expected_version + len(change.events):
@@ -168,6 +168,15 @@ class PostgresStore:
 
     async def last_sequence(self) -> int:
         return await self._connections.run(reads.last_sequence)
+
+    def _tried(self, one: NewOrder) -> Awaitable[Order]:
+        """Under way when this returns, so that all of them go into one flush."""
+        try:
+            future = self._writer.submit(one)
+        except Unavailable as error:
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+        return self._outcome(one.order, future)
 
     async def _outcome(self, order: Order, future: asyncio.Future[bool]) -> Order:
         return order if await future else await self._stored(order)
