@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
 """This process's metrics: nothing else registers here."""
@@ -23,6 +26,7 @@ REGISTRY = CollectorRegistry()
 LATENCY_SAMPLES = 2_048
 """How many of the newest durations of each kind `latencies` looks at."""
 
+QUEUE_STATES = ("running", "paused", "draining")
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -37,6 +41,34 @@ def _gauge(name: str, text: str, *labels: str) -> Gauge:
 
 def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
     return Histogram(f"fillwright_{name}_seconds", text, labels, buckets=buckets, registry=REGISTRY)
+
+
+class _QueueMetrics(Collector):
+    """The whole engine's queue as this process has last read it: no values where it has not, or can't."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.counts: dict[str, int] = {}
+        self.state: str | None = None
+        self.oldest_s: float | None = None
+        self.ended_per_s: float | None = None
+        registry.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        orders = GaugeMetricFamily(
+            "fillwright_queue_orders", "Orders of the whole engine by their place in the queue", labels=("place",)
+        )
+        for place, count in self.counts.items():
+            orders.add_metric((place,), count)
+        state = GaugeMetricFamily("fillwright_queue_state", "1 for the state that the queue is in", labels=("state",))
+        for name in QUEUE_STATES if self.state is not None else ():
+            state.add_metric((name,), float(name == self.state))
+        yield from (orders, state)
+        yield GaugeMetricFamily(
+            "fillwright_queue_oldest_seconds", "How long the oldest waiting order has been due", self.oldest_s
+        )
+        yield GaugeMetricFamily(
+            "fillwright_queue_ended_per_second", "Orders that ended, over the last minute", self.ended_per_s
+        )
 
 
 _requests = _counter("http_requests", "HTTP requests answered", "route", "status")
@@ -60,10 +92,7 @@ _flushes = _counter("store_flushes", "Durable flushes of the store")
 _flushed = _counter("store_operations", "Operations that were flushed")
 _flush_seconds = _histogram("store_flush", "Duration of a durable flush", _FAST)
 _recovered = _counter("orders_recovered", "Orders taken over from a worker that had stopped")
-_queue = _gauge("queue_orders", "Orders of the whole engine by their place in the queue", "place")
-_queue_state = _gauge("queue_state", "1 for the state that the queue is in", "state")
-_queue_oldest = _gauge("queue_oldest_seconds", "How long the oldest waiting order has been due")
-_queue_rate = _gauge("queue_ended_per_second", "Orders that ended, over the last minute")
+_queue = _QueueMetrics(REGISTRY)
 _faults = _counter("faults", "What went wrong inside the engine", "where")
 _quarantined = _gauge("pools_quarantined", "Pools that do not do what they are quoted to do, and are quoted no more")
 _released = _counter("pools_released", "Quarantined pools that are quoted again", "by")
@@ -382,12 +411,15 @@ def queue_turned(state: str) -> None:
 
 def queue_seen(counts: dict[str, int], *, state: str, oldest_s: float, ended_per_s: float) -> None:
     """The whole engine's queue, as the store has it. `counts` by place: waiting, active, delayed, completed, failed."""
-    for place, count in counts.items():
-        _queue.labels(place).set(count)
-    for name in ("running", "paused", "draining"):
-        _queue_state.labels(name).set(name == state)
-    _queue_oldest.set(oldest_s)
-    _queue_rate.set(ended_per_s)
+    _queue.counts, _queue.state = counts, state
+    _queue.oldest_s, _queue.ended_per_s = oldest_s, ended_per_s
+
+
+def queue_unseen(code: str) -> None:
+    """The queue can't be read now: its metrics say nothing, rather than what was once so."""
+    _queue.counts, _queue.state, _queue.oldest_s, _queue.ended_per_s = {}, None, None, None
+    _faults.labels("queue").inc()
+    _log.warning("queue can't be read", code=code)
 
 
 def store_flush(*, operations: int, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 from api.world import World, served
 from fillwright import wire
+from fillwright.api import queue
 from fillwright.domain.errors import ConfigError
 
 BODY = {"input": "SOL", "output": "USDC", "amount": "1"}
@@ -167,6 +169,31 @@ def test_statistics_and_metrics_count_what_happened() -> None:
             assert 'fillwright_http_requests_total{route="/v1/orders",status="202"}' in metrics
             assert "fillwright_orders_accepted_total" in metrics
             assert held not in metrics
+
+    served(test)
+
+
+def test_metrics_without_a_store_say_nothing_of_the_queue_and_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "MAX_AGE_S", 0.0)
+    monkeypatch.setattr(queue, "READ_LIMIT_S", 0.01)
+
+    async def never(_: int) -> None:
+        await asyncio.Event().wait()
+
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            told = (await client.get("/metrics")).text
+            assert 'fillwright_queue_orders{place="waiting"} 0.0' in told
+            assert "\nfillwright_queue_oldest_seconds 0.0" in told
+            world.store.down_for = {"stats"}
+            down = (await client.get("/metrics")).text
+            world.store.down_for = set()
+            monkeypatch.setattr(world.store, "stats", never, raising=False)
+            stalled = (await client.get("/metrics")).text
+            for metrics in (down, stalled):
+                values = [line for line in metrics.splitlines() if line.startswith("fillwright_queue_")]
+                assert values == []
+                assert "fillwright_http_requests_total{" in metrics
 
     served(test)
 

@@ -56,10 +56,7 @@ def operation_routes(
     @router.get("/metrics", include_in_schema=False)
     async def metrics(principal: Principal = reads) -> Response:
         """This process's metrics, and the queue, in the Prometheus text format."""
-        try:
-            await meter.show()
-        except FillwrightError as error:
-            observe.stream_fault(error.code)
+        await meter.show()
         return Response(generate_latest(observe.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/openapi.json", include_in_schema=False)

@@ -5,6 +5,7 @@ In: the store's counts, and the ends of orders as the hub sees them. Out: wire s
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
@@ -17,11 +18,14 @@ from fillwright.api.openapi import answers
 from fillwright.api.services import Services
 from fillwright.api.throughput import Throughput
 from fillwright.config import Scope
+from fillwright.domain.errors import FillwrightError
 from fillwright.domain.queue import QueueState
 from fillwright.ports import StoreStats
 
 MAX_AGE_S = 1.0
 """How old the counts of a scrape may be."""
+READ_LIMIT_S = 1.0
+"""How long a scrape waits for the counts: its other metrics are worth more than these."""
 
 
 class QueueMeter:
@@ -54,12 +58,20 @@ class QueueMeter:
         return await self.view(await self._services.store.stats(now_ms), now_ms)
 
     async def show(self) -> None:
-        """Set the gauges, unless that has just been done."""
+        """Set the gauges, unless that has just been done; without values where the store does not tell them soon."""
         now_s = self._services.clock.monotonic_s()
         if now_s - self._read_s < MAX_AGE_S:
             return
         self._read_s = now_s
-        queue = await self.read()
+        try:
+            async with asyncio.timeout(READ_LIMIT_S):
+                queue = await self.read()
+        except TimeoutError:
+            observe.queue_unseen("store_stalled")
+            return
+        except FillwrightError as error:
+            observe.queue_unseen(error.code)
+            return
         counts = {name: getattr(queue, name) for name in ("waiting", "active", "delayed", "completed", "failed")}
         observe.queue_seen(
             counts, state=queue.state, oldest_s=(queue.oldest_age_ms or 0) / 1000, ended_per_s=queue.ended_per_s
