@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 
 from api.world import World, served
 from fillwright import app
+from fillwright.client import AsyncClient
 from fillwright.config import Settings
 from fillwright.load import Load, LoadError, generate, histogram, percentiles
-from fillwright.load.generator import _decode_frame, _Watcher
 from fillwright.load.outcomes import compare
+from fillwright.load.watcher import Watcher, decode_frame
+from fillwright.load.wire import target
 
 QUICK = {
     "paper_raydium_quote_delay_ms": 0,
@@ -67,7 +71,10 @@ def frame(sequence: int, order: str, number: int, status: str) -> str:
     ("frames", "count"),
     [
         ([frame(1, "a", 1, "pending"), frame(2, "b", 1, "pending"), frame(3, "a", 2, "confirmed")], 0),
-        ([frame(1, "a", 1, "pending"), frame(3, "a", 2, "confirmed")], 1),
+        # Between its events are those of other accounts, and of orders from before.
+        ([frame(1, "a", 1, "pending"), frame(3, "a", 2, "confirmed")], 0),
+        ([frame(5, "old", 4, "submitted"), frame(6, "old", 5, "confirmed")], 0),
+        ([frame(5, "old", 4, "submitted"), frame(6, "old", 6, "confirmed")], 1),
         ([frame(1, "a", 1, "pending"), frame(1, "a", 1, "pending")], 2),
         ([frame(1, "a", 1, "pending"), frame(2, "a", 3, "confirmed")], 1),
         ([frame(2, "a", 1, "pending"), frame(1, "b", 1, "pending")], 1),
@@ -79,10 +86,105 @@ def test_a_broken_stream_is_told(frames: list[str], count: int) -> None:
             yield text, 0.0
 
     async def run() -> None:
-        watcher = _Watcher()
+        watcher = Watcher()
         await watcher.read(messages())
         assert len(watcher.violations) == count
-        assert _decode_frame(frames[0]).event is not None
+        assert decode_frame(frames[0]).event is not None
+
+    asyncio.run(run())
+
+
+def test_an_order_of_ones_own_whose_first_event_did_not_come_is_told() -> None:
+    async def messages() -> AsyncIterator[tuple[str, float]]:
+        for number, text in enumerate(("routing", "confirmed"), 2):
+            yield frame(number, "mine", number, text), 0.0
+
+    async def run() -> None:
+        watcher = Watcher()
+        await watcher.read(messages())
+        assert watcher.violations == []
+        assert watcher.beheaded({"mine", "another"}) == ["mine: its events began at 2"]
+
+    asyncio.run(run())
+
+
+def test_a_load_goes_on_across_a_restart_of_the_engine_and_tells_of_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        settings = Settings(_env_file=None, data_dir=tmp_path, port=0, **QUICK)  # type: ignore[call-arg, arg-type]
+        async with app.running(settings) as engine:
+            port = urlsplit(engine.url).port
+            loading = asyncio.create_task(generate(Load(engine.url, orders=500, clients=2, rate=150.0)))
+            await _accepted(engine.url, 20)
+        again = settings.model_copy(update={"port": port})
+        async with app.running(again):
+            report = await loading
+        assert report.violations == []
+        assert report.resumed == 1
+        assert 20 <= report.orders < 500
+        assert report.orders + sum(report.rejected.values()) == 500
+        assert report.checked == sum(report.statuses.values()) == report.orders
+        assert set(report.rejected) <= {"connection_lost", "shutting_down"}
+
+    asyncio.run(run())
+
+
+def test_a_load_that_is_stopped_reports_what_was_sent(tmp_path: Path) -> None:
+    async def run() -> None:
+        settings = Settings(_env_file=None, data_dir=tmp_path, port=0, **QUICK)  # type: ignore[call-arg, arg-type]
+        async with app.running(settings) as engine:
+            stop = asyncio.Event()
+            loading = asyncio.create_task(generate(Load(engine.url, orders=100_000, clients=4, rate=100.0), stop))
+            await _accepted(engine.url, 5)
+            stop.set()
+            report = await loading
+            assert 5 <= report.orders < 1_000
+            assert (report.violations, report.rejected) == ([], {})
+            assert report.checked == report.orders
+
+    asyncio.run(run())
+
+
+async def _accepted(url: str, count: int) -> None:
+    async with AsyncClient(url) as client:
+        while len([order async for order in client.orders(limit=count)]) < count:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("key", [None, "wrong", "no-reads"])
+def test_a_key_that_does_not_do_is_told_in_a_line(key: str | None) -> None:
+    async def test(world: World) -> None:
+        with pytest.raises(LoadError, match="--api-key"):
+            await generate(Load(world.server.url, orders=1, api_key=key))
+
+    digest = sha256(b"no-reads").hexdigest()
+    served(test, api_keys=f'[{{"account": "a", "sha256": "{digest}", "scopes": ["trade"]}}]')
+
+
+@pytest.mark.parametrize("url", ["engine", "ftp://host", "http://", "http://host:port", "http://[::1"])
+def test_what_is_no_address_is_told(url: str) -> None:
+    with pytest.raises(LoadError, match="address"):
+        asyncio.run(generate(Load(url, orders=1)))
+
+
+def test_an_address_may_have_a_path_and_tls() -> None:
+    plain, secure = target("http://host:81/engine/"), target("https://host")
+    assert (plain.host, plain.port, plain.tls) == ("host", 81, False)
+    assert plain.head("GET", "/v1/orders", "k").startswith("GET /engine/v1/orders HTTP/1.1\r\nhost: host:81\r\n")
+    assert plain.stream_url == "ws://host:81/engine/v1/stream"
+    assert (secure.port, secure.tls, secure.stream_url) == (443, True, "wss://host/v1/stream")
+
+
+def test_what_answers_without_being_an_engine_is_told() -> None:
+    async def run() -> None:
+        async def hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(hello, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(LoadError, match="no engine"):
+                await generate(Load(f"http://127.0.0.1:{port}", orders=1))
 
     asyncio.run(run())
 

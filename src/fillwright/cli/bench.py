@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fillwright.cli.output import EXIT_REFUSED, emit
+from fillwright.cli.output import EXIT_INTERRUPTED, EXIT_REFUSED, emit
 
 if TYPE_CHECKING:
-    from fillwright.load import Histogram, LoadReport, Percentiles
+    from fillwright.load import Histogram, Load, LoadReport, Percentiles
 
 NAMES = {"accept": "request → accepted", "end": "accepted → ended", "lag": "event → arrived"}
 BAR_CHARS = 40
@@ -35,15 +36,40 @@ def bench(
 ) -> None:
     """Load the engine at URL with orders, watch their events, and check that nothing is lost, doubled or out of turn.
 
+    Ctrl-C sends no more and reports what was sent; a second one ends at once.
     Orders are real for that engine: in paper mode they move paper balances, in live modes they move money.
     """
-    from fillwright.load import Load, generate
+    from fillwright.load import Load
 
     load = Load(url, orders, clients, rate, batch, input_, output, amount, api_key=api_key, sockets=sockets, wait=wait)
-    report = asyncio.run(generate(load))
+    try:
+        report, interrupted = asyncio.run(_run(load))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     emit(report, json, lambda: table(report))
+    if interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
     if report.violations or report.rejected:
         raise typer.Exit(EXIT_REFUSED)
+
+
+async def _run(load: Load) -> tuple[LoadReport, bool]:
+    """The report, and whether the sending was interrupted."""
+    from fillwright.load import generate
+
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    running = asyncio.ensure_future(generate(load, stop))
+
+    def interrupt() -> None:
+        if stop.is_set():
+            running.cancel()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        return await running, stop.is_set()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def table(report: LoadReport) -> RenderableType:
@@ -54,6 +80,8 @@ def table(report: LoadReport) -> RenderableType:
     rates.add_row("end to end", f"{report.orders_per_s:,.0f} /s")
     rates.add_row("outcomes", ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()))
     rates.add_row("rejected", ", ".join(f"{count:,} {code}" for code, count in report.rejected.items()) or "none")
+    if report.resumed:
+        rates.add_row("streams resumed", f"{report.resumed:,}")
     latencies = Table("latency in ms", header_style="bold", pad_edge=False)
     for column in ("p50", "p90", "p99", "max"):
         latencies.add_column(column, justify="right")

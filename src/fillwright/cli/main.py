@@ -14,7 +14,7 @@ from fillwright.cli import db, pools, processes, queue, signer, trading, venues
 from fillwright.cli import settings as settings_command
 from fillwright.cli.bench import bench
 from fillwright.cli.localnet import localnet
-from fillwright.cli.output import console, emit, fail, is_pretty
+from fillwright.cli.output import EXIT_INTERRUPTED, console, emit, fail, is_pretty
 from fillwright.cli.remote import DEFAULT_URL, ApiKey, Json, Url, run, whole_id
 from fillwright.cli.snapshot import snapshot as snapshot_command
 from fillwright.domain.errors import FillwrightError
@@ -37,7 +37,6 @@ for _process in (processes.api, processes.worker, processes.paper):
     app.command()(_process)
 app.command("config")(settings_command.show)
 
-EXIT_INTERRUPTED = 130
 EXIT_READER_LEFT = 141
 
 

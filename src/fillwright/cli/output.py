@@ -16,6 +16,7 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 EXIT_REFUSED = 1
+EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
 
 

@@ -10,27 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import msgspec
 
-from fillwright.domain.lifecycle import TERMINAL
-from fillwright.domain.orders import OrderStatus
 from fillwright.load.outcomes import compare
 from fillwright.load.report import LoadReport, histogram, percentiles
-from fillwright.load.wire import LoadError, response
-
-if TYPE_CHECKING:
-    from fillwright.load.socket import TimedSocket
+from fillwright.load.watcher import SETTLE_LIMIT_S, Watcher, watching
+from fillwright.load.wire import LoadError, response, target
 
 MAX_ORDERS = 1_000_000
 MAX_CLIENTS = 10_000
 MAX_BATCH = 100
-SETTLE_LIMIT_S = 120.0
-"""How long accepted orders may take to end after the last was sent."""
+RECONNECT_PAUSE_S = 0.1
 MAX_SOCKETS = 10_000
 MAX_TOLD = 20
 """Violations that a report names."""
@@ -58,35 +51,12 @@ class Load(msgspec.Struct, frozen=True):
     wait: bool = False
 
 
-class _Event(msgspec.Struct):
-    """The part of an event that is checked."""
-
-    order_id: str
-    status: OrderStatus
-    number: int
-    sequence: int
-    at: str
-
-
-class _Frame(msgspec.Struct):
-    op: str
-    event: _Event | None = None
-
-
-class _Accepted(msgspec.Struct):
-    id: str
-
-
-_decode_frame = msgspec.json.Decoder(_Frame).decode
-_decode_order = msgspec.json.Decoder(_Accepted).decode
-
-
-async def generate(load: Load) -> LoadReport:
-    """Run the load to its end. Raises LoadError, OSError, TimeoutError."""
+async def generate(load: Load, stop: asyncio.Event | None = None) -> LoadReport:
+    """Run the load to its end; once `stop` is set, send no more. Raises LoadError, OSError."""
     _check(load)
     async with AsyncExitStack() as opened:
-        watchers = [await opened.enter_async_context(_watching(load)) for _ in range(load.sockets)]
-        senders = _Senders(load, watchers[0] if load.wait else None)
+        watchers = [await opened.enter_async_context(watching(load)) for _ in range(load.sockets)]
+        senders = _Senders(load, stop or asyncio.Event(), watchers[0] if load.wait else None)
         started = time.perf_counter()
         await senders.run()
         sent = time.perf_counter()
@@ -98,6 +68,7 @@ async def generate(load: Load) -> LoadReport:
         except TimeoutError:
             found += [f"{len(senders.accepted - watcher.done)} accepted orders did not end" for watcher in watchers]
         seconds = time.perf_counter() - started
+        found += [violation for watcher in watchers for violation in watcher.beheaded(senders.accepted)]
         watcher = watchers[0]
         checked, wrong = 0, list[str]()
         if load.reread:
@@ -107,7 +78,7 @@ async def generate(load: Load) -> LoadReport:
 
 
 def _report(
-    senders: _Senders, watchers: list[_Watcher], took_s: tuple[float, float], checked: int, found: list[str]
+    senders: _Senders, watchers: list[Watcher], took_s: tuple[float, float], checked: int, found: list[str]
 ) -> LoadReport:
     """`took_s`: until all had ended, and until all had been sent."""
     count, first = len(senders.accepted), watchers[0]
@@ -125,36 +96,11 @@ def _report(
         statuses=dict(Counter(first.statuses[order_id] for order_id in senders.accepted & first.done)),
         events=first.events,
         sockets=len(watchers),
+        resumed=sum(watcher.resumed for watcher in watchers),
         checked=checked,
         rejected=dict(senders.rejected),
         violations=[*found, *(violation for watcher in watchers for violation in watcher.violations)][:MAX_TOLD],
     )
-
-
-@asynccontextmanager
-async def _watching(load: Load) -> AsyncIterator[_Watcher]:
-    """A WebSocket that follows all events, until the block ends."""
-    from websockets.asyncio.client import connect
-
-    from fillwright.load.socket import TimedSocket
-
-    watcher = _Watcher()
-    headers = {} if load.api_key is None else {"Authorization": f"Bearer {load.api_key}"}
-    url = f"ws://{urlsplit(load.url).netloc}/v1/stream"
-    async with connect(
-        url, additional_headers=headers, compression=None, max_size=None, max_queue=None, proxy=None,
-        create_connection=TimedSocket,
-    ) as opened:  # fmt: skip
-        socket = cast("TimedSocket", opened)
-        await socket.send('{"op":"subscribe","all":true}')
-        messages = socket.messages()
-        await anext(messages)
-        reading = asyncio.create_task(watcher.read(messages))
-        try:
-            yield watcher
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
 
 
 def _check(load: Load) -> None:
@@ -162,82 +108,16 @@ def _check(load: Load) -> None:
         raise LoadError(f"at most {MAX_ORDERS} orders, {MAX_CLIENTS} clients, batches of {MAX_BATCH}")
     if not 0 < load.sockets <= MAX_SOCKETS:
         raise LoadError(f"from 1 to {MAX_SOCKETS} sockets")
-    if urlsplit(load.url).scheme != "http":
-        raise LoadError("the load generator speaks plain http")
-
-
-class _Watcher:
-    """Reads the stream of all orders and checks its order as it goes."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.done: set[str] = set()
-        self.statuses: dict[str, str] = {}
-        self.end_ms: dict[str, float] = {}
-        self.lag_ms: list[float] = []
-        self.violations: list[str] = []
-        self._first_ms: dict[str, float] = {}
-        self._numbers: dict[str, int] = {}
-        self._sequence: int | None = None
-        self._moved = asyncio.Event()
-        self._awaited: dict[str, asyncio.Future[None]] = {}
-
-    async def read(self, messages: AsyncIterator[tuple[str | bytes, float]]) -> None:
-        """Take each message, with when it arrived in milliseconds since the epoch."""
-        async for text, arrived_ms in messages:
-            frame = _decode_frame(text)
-            if frame.event is not None:
-                self._take(frame.event, arrived_ms)
-
-    def _take(self, event: _Event, now_ms: float) -> None:
-        at_ms = _epoch_ms(event.at)
-        self.events += 1
-        self.lag_ms.append(max(0.0, now_ms - at_ms))
-        if self._sequence is not None and event.sequence != self._sequence + 1:
-            self.violations.append(f"sequence {event.sequence} after {self._sequence}")
-        self._sequence = event.sequence
-        if event.number != self._numbers.get(event.order_id, 0) + 1:
-            self.violations.append(f"{event.order_id}: event {event.number} out of turn")
-        self._numbers[event.order_id] = event.number
-        if event.number == 1:
-            self._first_ms[event.order_id] = at_ms
-        if event.status in TERMINAL:
-            self.done.add(event.order_id)
-            self.statuses[event.order_id] = str(event.status)
-            self.end_ms[event.order_id] = at_ms - self._first_ms.get(event.order_id, at_ms)
-            self._moved.set()
-            awaited = self._awaited.pop(event.order_id, None)
-            if awaited is not None:
-                awaited.set_result(None)
-
-    async def end_of(self, order_id: str) -> None:
-        """Wait for one order, for a bounded time. One caller an order."""
-        if order_id not in self.done:
-            self._awaited[order_id] = asyncio.get_running_loop().create_future()
-            await asyncio.wait({self._awaited[order_id]}, timeout=SETTLE_LIMIT_S)
-
-    async def ended(self, orders: set[str]) -> None:
-        while not orders <= self.done:
-            self._moved.clear()
-            await self._moved.wait()
-
-
-def _epoch_ms(at: str) -> float:
-    """Milliseconds since the epoch of `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
-    day = _DAYS.get(at[:10])
-    if day is None:
-        day = _DAYS[at[:10]] = time.mktime(time.strptime(at[:10], "%Y-%m-%d")) - time.timezone
-    return (day + int(at[11:13]) * 3600 + int(at[14:16]) * 60 + int(at[17:19])) * 1000 + int(at[20:23])
-
-
-_DAYS: dict[str, float] = {}
+    target(load.url)
 
 
 class _Senders:
     """The clients: one keep-alive connection each. With a `watcher`, each waits for what it has sent to end."""
 
-    def __init__(self, load: Load, watcher: _Watcher | None = None) -> None:
+    def __init__(self, load: Load, stop: asyncio.Event, watcher: Watcher | None = None) -> None:
         self._load = load
+        self._target = target(load.url)
+        self._stop = stop
         self._watcher = watcher
         self.violations: list[str] = []
         self._next = 0
@@ -251,39 +131,60 @@ class _Senders:
         await asyncio.gather(*(self._client() for _ in range(self._load.clients)))
 
     async def _client(self) -> None:
-        parts = urlsplit(self._load.url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=1 << 20)
-        try:
-            while self._next < self._load.orders:
-                number = self._next
-                self._next += self._load.batch
-                accepted = await self._send(reader, writer, number)
-                if self._watcher is not None:
-                    for order_id in accepted:
-                        await self._watcher.end_of(order_id)
-        finally:
-            writer.close()
+        """Send until all is sent. What was under way on a connection that is lost may have been accepted or not."""
+        load, streams = self._load, None
+        while self._next < load.orders and not self._stop.is_set():
+            number = self._next
+            self._next += load.batch
+            due = await self._due(number)
+            if self._stop.is_set():
+                break
+            try:
+                streams = streams or await self._target.connect()
+                accepted = await self._send(*streams, number, due)
+            except (OSError, EOFError):
+                self.rejected["connection_lost"] += min(load.batch, load.orders - number)
+                if streams is not None:
+                    streams[1].close()
+                    streams = None
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+                continue
+            if self._watcher is not None:
+                for order_id in accepted:
+                    await self._watcher.end_of(order_id)
+        if streams is not None:
+            streams[1].close()
 
-    async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> list[str]:
+    async def _send(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, due: float
+    ) -> list[str]:
         """The orders that were accepted."""
-        due = await self._due(number)
         writer.write(self._request(number))
         status, body = await response(reader)
-        self.accept_ms.append((time.perf_counter() - due) * 1000)
-        answers = [(status, msgspec.json.decode(body))]
-        if self._load.batch > 1 and status in (200, 202, 207):
-            answers = [(one["status"], one.get("order") or one) for one in answers[0][1]["results"]]
-        return [answer["id"] for outcome, answer in answers if self._count(outcome, answer)]
+        took_ms = (time.perf_counter() - due) * 1000
+        answers = [(status, _answer(body))]
+        if self._load.batch > 1 and status == 200:
+            answers = [(one["status"], one.get("order") or one["problem"]) for one in answers[0][1]["results"]]
+        elif self._load.batch > 1:
+            answers *= min(self._load.batch, self._load.orders - number)
+        accepted = [answer["id"] for outcome, answer in answers if self._count(outcome, answer)]
+        if accepted:
+            self.accept_ms.append(took_ms)
+        return accepted
 
     async def _due(self, number: int) -> float:
         """When the order is to be sent: now in a closed loop."""
         if self._load.rate is None:
             return time.perf_counter()
         due = self._started + number / self._load.rate
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        wait_s = due - time.perf_counter()
+        if wait_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._stop.wait()
         return due
 
-    def _count(self, status: int, answer: dict[str, str]) -> bool:
+    def _count(self, status: int, answer: dict[str, Any]) -> bool:
         """Whether it was accepted."""
         if status in (200, 202):
             if answer["id"] in self.accepted:
@@ -298,9 +199,8 @@ class _Senders:
         orders = [self._order(number + i) for i in range(min(load.batch, load.orders - number))]
         path, body = ("/v1/orders/batch", {"orders": orders}) if load.batch > 1 else ("/v1/orders", orders[0])
         content = msgspec.json.encode(body)
-        key = "" if load.api_key is None else f"authorization: Bearer {load.api_key}\r\n"
         head = (
-            f"POST {path} HTTP/1.1\r\nhost: {urlsplit(load.url).netloc}\r\n{key}"
+            f"{self._target.head('POST', path, load.api_key)}"
             f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
         )
         return head.encode() + content
@@ -311,3 +211,11 @@ class _Senders:
         if load.both_ways and number % 2:
             source, target = target, source
         return {"input": source, "output": target, "amount": load.amount, "slippage_bps": load.slippage_bps}
+
+
+def _answer(body: bytes) -> dict[str, Any]:
+    """An answer's object; empty where it is none, as that of a proxy that has lost its engine."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}

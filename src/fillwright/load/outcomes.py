@@ -6,14 +6,12 @@ missing there or stands otherwise.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
-from fillwright.load.wire import LoadError, response
+from fillwright.load.wire import LoadError, response, target
 
 if TYPE_CHECKING:
     from fillwright.load.generator import Load
@@ -38,8 +36,7 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 
 async def compare(load: Load, told: Mapping[str, str | None]) -> tuple[int, list[str]]:
     """`told`: each accepted order's last status; None where no last event has come. Raises LoadError, OSError."""
-    parts = urlsplit(load.url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=1 << 24)
+    reader, writer = await target(load.url).connect()
     stored: dict[str, str] = {}
     cursor: str | None = ""
     try:
@@ -65,6 +62,5 @@ async def compare(load: Load, told: Mapping[str, str | None]) -> tuple[int, list
 
 
 def _request(load: Load, cursor: str) -> bytes:
-    key = "" if load.api_key is None else f"authorization: Bearer {load.api_key}\r\n"
     after = f"&cursor={cursor}" if cursor else ""
-    return f"GET /v1/orders?limit={PAGE}{after} HTTP/1.1\r\nhost: {urlsplit(load.url).netloc}\r\n{key}\r\n".encode()
+    return f"{target(load.url).head('GET', f'/v1/orders?limit={PAGE}{after}', load.api_key)}\r\n".encode()

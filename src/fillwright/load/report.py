@@ -32,6 +32,8 @@ class Histogram(msgspec.Struct, frozen=True):
 class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     """`accept`: request to answer. `end`: acceptance to the terminal event, by the engine's own times. `lag`: from an
     event's time to its arrival here (one machine's clock), over all sockets. `histograms` of the same three.
+    `resumed`: how often a socket's connection ended and another went on after its last event.
+    `rejected`: orders by the code that refused them; `connection_lost`: whether they were accepted is not known.
     `checked`: orders whose stored outcome was compared with their events. `violations` must be empty."""
 
     orders: int
@@ -45,6 +47,7 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[str, int]
     events: int
     sockets: int
+    resumed: int
     checked: int
     rejected: dict[str, int]
     violations: list[str]
