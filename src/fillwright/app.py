@@ -156,17 +156,30 @@ def run(settings: Settings, *, announce: Callable[[str, list[str]], None]) -> No
 
 
 def run_until_stopped(process: AbstractAsyncContextManager[T], started: Callable[[T], None]) -> None:
-    """Keep `process` open until SIGTERM or SIGINT, on uvloop where it can be had. `started` is told once it is."""
+    """Keep `process` open until SIGTERM or SIGINT, on uvloop where it can be had. `started` is told once it is. One
+    that comes before ends the opening, whatever that waits for."""
 
     async def serve() -> None:
-        stop = asyncio.Event()
+        stop, opening = asyncio.Event(), asyncio.current_task()
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            stop.set()
+            if opening is not None:
+                opening.cancel()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        async with process as opened:
-            tune_interpreter()
-            started(opened)
-            await stop.wait()
+            loop.add_signal_handler(number, end)
+        try:
+            async with process as opened:
+                opening = None
+                if not stop.is_set():
+                    tune_interpreter()
+                    started(opened)
+                    await stop.wait()
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
 
     try:
         import uvloop

@@ -371,6 +371,16 @@ def chain_unusable(order_id: str, code: str) -> None:
         _log.debug("chain answer unusable", order_id=order_id, code=code)
 
 
+def paper_chain_away(address: str, reason: str) -> None:
+    """The paper chain of many processes can't be reached; it is tried again and again. Told once, when it begins."""
+    _faults.labels("paper_chain").inc()
+    _log.warning("paper chain can't be reached", address=address, reason=reason)
+
+
+def paper_chain_back(address: str) -> None:
+    _log.info("paper chain reached again", address=address)
+
+
 # --- worker and store -------------------------------------------------------------------------------------
 
 

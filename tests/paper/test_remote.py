@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chain.conformance import ChainConformance, Harness
+from fillwright import observe
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Mint
 from fillwright.domain.errors import AlreadyProcessed, ChainError, ConfigError, Unavailable
@@ -252,9 +253,13 @@ def test_a_peer_that_speaks_nonsense_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_where_nothing_listens_opening_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "OPEN_LIMIT_S", 0.2)
-    with pytest.raises(Unavailable):
-        asyncio.run(RemoteChain(address_in(tmp_path)).open())
+    told: list[str] = []
+    monkeypatch.setattr(observe, "paper_chain_away", lambda address, reason: told.append(f"{address} {reason}"))
+    monkeypatch.setattr(remote, "OPEN_LIMIT_S", 0.5)
+    address = address_in(tmp_path)
+    with pytest.raises(Unavailable, match=address):
+        asyncio.run(RemoteChain(address).open())
+    assert told == [f"{address} No such file or directory"]
 
 
 @pytest.mark.parametrize("text", ["", "here", "host:", ":1", "host:70000", "host:x"])

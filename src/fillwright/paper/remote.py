@@ -80,6 +80,7 @@ class RemoteChain:
     """Implements `ports.Chain`. `open` before use; `wallet` is whose transactions the chain takes."""
 
     def __init__(self, address: str) -> None:
+        self._where = address
         self._address = parse_address(address)
         self._link: Frames | None = None
         self._calls: dict[int, asyncio.Future[bytes | msgspec.Raw]] = {}
@@ -129,7 +130,7 @@ class RemoteChain:
                 await self._ready.wait()
         except TimeoutError:
             await self.close()
-            raise Unavailable(f"no paper chain answers at {self._address}", code="chain_unreachable") from None
+            raise Unavailable(f"no paper chain answers at {self._where}", code="chain_unreachable") from None
 
     async def close(self) -> None:
         if self._task is not None:
@@ -283,12 +284,19 @@ class RemoteChain:
 
     async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
+        told = False
         while True:
             try:
                 await self._connect(loop)
-            except OSError:
+            except OSError as error:
+                if not told:
+                    told = True
+                    observe.paper_chain_away(self._where, error.strerror or str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
+            if told:
+                told = False
+                observe.paper_chain_back(self._where)
             while self._link is not None and loop.time() - self._heard_s < SILENCE_S and self._lost is not None:
                 await asyncio.wait({self._lost}, timeout=SILENCE_S / 2)
                 if self._lost.done():
