@@ -266,3 +266,17 @@ def test_where_nothing_listens_opening_fails(tmp_path: Path, monkeypatch: pytest
 def test_an_address_is_a_socket_or_a_host_and_a_port(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_address(text)
+
+
+def test_an_address_that_is_taken_is_told_as_it_was_given(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with open_world(tmp_path, clock=SystemClock(), **STILL) as world:
+            taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+            address = f"127.0.0.1:{taken.sockets[0].getsockname()[1]}"
+            server = PaperServer(world.chain, world.feed, address, wallet=world.signer.wallet)
+            with pytest.raises(ConfigError, match=f"can't listen on {address}: Address already in use"):
+                await server.start()
+            taken.close()
+            await taken.wait_closed()
+
+    asyncio.run(test())

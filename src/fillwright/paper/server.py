@@ -7,6 +7,7 @@ transactions that a connection has sent. Must not: know orders, or answer anythi
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -57,6 +58,7 @@ class PaperServer:
         self._market = market
         self._wallet = wallet
         self._follows = follows
+        self._where = address
         self._address = parse_address(address)
         self._peers: dict[Frames, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,7 +91,8 @@ class PaperServer:
             else:
                 self._server = await loop.create_server(peer, *self._address)
         except OSError as error:
-            raise ConfigError(f"can't listen on {self._address}: {error.strerror or error}") from error
+            why = os.strerror(error.errno) if error.errno else error
+            raise ConfigError(f"can't listen on {self._where}: {why}") from error
         self._spawn(self._tell_market())
 
     async def close(self) -> None:
