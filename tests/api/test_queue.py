@@ -24,7 +24,10 @@ def test_a_drained_queue_accepts_nothing_until_it_is_resumed() -> None:
             assert (await client.post(f"/v1/orders/{held}/release")).status_code == 200
             queue = wire.decode((await client.get("/v1/admin/queue")).content, wire.QueueView)
             assert (queue.state, queue.waiting, queue.drained) == ("draining", 1, False)
+            ready = await client.get("/health/ready")
+            assert (ready.status_code, ready.json()["checks"]["queue"]) == (200, "draining")
             assert (await client.post("/v1/admin/queue/resume")).json()["state"] == "running"
+            assert "queue" not in (await client.get("/health/ready")).json()["checks"]
             assert (await client.post("/v1/orders", json=BODY)).status_code == 202
 
     served(test)

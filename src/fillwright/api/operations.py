@@ -20,6 +20,7 @@ from fillwright.api.services import Services
 from fillwright.api.streams import Hub
 from fillwright.config import Scope
 from fillwright.domain.errors import FillwrightError
+from fillwright.domain.queue import QueueState
 
 READY_TIMEOUT_S = 1.0
 _HTML_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
@@ -110,10 +111,12 @@ async def _checks(services: Services) -> dict[str, str]:
 
 
 def _told(services: Services) -> dict[str, str]:
-    """Parts that orders can be accepted without."""
+    """Parts that orders can be accepted without; and the queue, where an operator holds it."""
     words = {True: "ok", False: "can't be reached"}
+    state = services.intake.queue_state
+    queue = {} if state is QueueState.RUNNING else {"queue": state.value}
     found = [(name, look()) for name, look in services.parts]
-    return {name: now if isinstance(now, str) else words[now] for name, now in found}
+    return {name: now if isinstance(now, str) else words[now] for name, now in found} | queue
 
 
 def _ready_answers() -> dict[int | str, dict[str, Any]]:

@@ -53,7 +53,7 @@ class Intake:
         self._router = Router()
         self._terms = terms
         self._accepting = True
-        self._draining = False
+        self._queue_state = QueueState.RUNNING
         self._quoted: tuple[Snapshot, RoutingTerms] | None = None
         self._decisions: dict[bytes, Decision] = {}
         self._priced: Snapshot | None = None
@@ -64,18 +64,23 @@ class Intake:
     def accepting(self) -> bool:
         return self._accepting
 
+    @property
+    def queue_state(self) -> QueueState:
+        """As this process has last heard."""
+        return self._queue_state
+
     def stop_accepting(self) -> None:
         """From now on `submit` raises Unavailable `shutting_down`."""
         self._accepting = False
 
     async def refresh(self) -> None:
-        """Learn whether the queue is drained, which another process may have said. Raises what the store raises."""
-        self._draining = await self._store.queue_state() is QueueState.DRAINING
+        """Learn the queue's state, which another process may have changed. Raises what the store raises."""
+        self._queue_state = await self._store.queue_state()
 
     async def turn_queue(self, state: QueueState) -> None:
         """Pause, drain or resume the queue of all processes. Others accept accordingly within a second."""
         await self._store.set_queue_state(state)
-        self._draining = state is QueueState.DRAINING
+        self._queue_state = state
         observe.queue_turned(state.value)
         self._bus.ring()
 
@@ -154,7 +159,7 @@ class Intake:
     def _prepare(self, spec: OrderSpec) -> tuple[Order, OrderEvent]:
         if not self._accepting:
             raise Unavailable("the engine is shutting down", code="shutting_down")
-        if self._draining:
+        if self._queue_state is QueueState.DRAINING:
             raise Unavailable("the queue is being drained", code="draining", retry_after_s=DRAINING_RETRY_S)
         now_ms = self._clock.now_ms()
         snapshot = self._market.current()
