@@ -11,7 +11,7 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 from prometheus_client import start_http_server
 
@@ -175,10 +175,7 @@ async def working(settings: Settings) -> AsyncIterator[str]:
             name=name, settings=settings, store=shared.store, bus=shared.bus, clock=shared.clock, journey=journey
         )
         if settings.metrics_port:
-            metrics, thread = start_http_server(settings.metrics_port, settings.host, observe.REGISTRY)
-            opened.callback(thread.join)
-            opened.callback(metrics.server_close)
-            opened.callback(metrics.shutdown)
+            show_metrics(settings, opened)
         await worker.start()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         opened.push_async_callback(sweeping_markers(settings, shared.store, shared.clock, trading))
@@ -188,6 +185,19 @@ async def working(settings: Settings) -> AsyncIterator[str]:
             observe.engine_stopping(in_flight=worker.stats().in_flight)
             await worker.stop(settings.shutdown_timeout_s)
     observe.engine_stopped()
+
+
+def show_metrics(settings: Settings, opened: ExitStack | AsyncExitStack) -> None:
+    """This process's metrics, on a port of their own until `opened` closes. Raises ConfigError where it is taken."""
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.host, observe.REGISTRY)
+    except OSError as error:
+        raise ConfigError(
+            f"can't show metrics on {settings.host}:{settings.metrics_port}: {error.strerror or error}"
+        ) from error
+    opened.callback(thread.join)
+    opened.callback(server.server_close)
+    opened.callback(server.shutdown)
 
 
 async def _open_shared(settings: Settings, opened: AsyncExitStack, *, hears: bool) -> Shared:

@@ -150,6 +150,17 @@ def test_redis_may_have_a_password() -> None:
     assert _secret(settings.redis_url) == "redis://:s%3Acret@cache:6379"
 
 
+def test_an_address_or_a_file_that_is_empty_is_none() -> None:
+    names = ("DATABASE_URL", "REDIS_URL", "RPC_URL", "PAPER_RPC_URL", "SNAPSHOT", "LIVE_CONFIG")
+    settings = _load(**{f"FILLWRIGHT_{name}": " " if name == "REDIS_URL" else "" for name in names}).settings
+    assert [getattr(settings, name.lower()) for name in names] == [None] * len(names)
+
+
+def test_a_process_needs_a_connection_to_write_and_one_to_read() -> None:
+    with pytest.raises(ConfigError, match="database_pool_max"):
+        _load(FILLWRIGHT_DATABASE_POOL_MAX="1")
+
+
 def test_production_refuses_to_start_without_its_servers() -> None:
     with pytest.raises(ConfigError) as refused:
         _load(NODE_ENV="production")

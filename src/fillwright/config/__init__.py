@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     signer_socket: Path = Path("fillwright-signer/signer.sock")
     marker_sweep_s: float = Field(default=600.0, ge=0)
     database_url: SecretStr | None = None
-    database_pool_max: int = Field(default=10, ge=1, le=1_000)
+    database_pool_max: int = Field(default=10, ge=2, le=1_000)
     redis_url: SecretStr | None = None
     metrics_port: int = Field(default=0, ge=0, le=65535)
     rpc_url: SecretStr | None = None
@@ -137,8 +137,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _decode_lists(cls, values: dict[str, object]) -> dict[str, object]:
-        """`api_keys` is a JSON array, the other lists are separated by commas."""
+    def _decode(cls, values: dict[str, object]) -> dict[str, object]:
+        """`api_keys` is a JSON array, the other lists are separated by commas. An address or a file that is empty is
+        none."""
+        for name in ("database_url", "redis_url", "rpc_url", "paper_rpc_url", "snapshot", "live_config"):
+            if isinstance(values.get(name), str) and not str(values[name]).strip():
+                values[name] = None
         keys = values.get("api_keys")
         if isinstance(keys, str):
             values["api_keys"] = msgspec.json.decode(keys, type=tuple[ApiKey, ...]) if keys.strip() else ()

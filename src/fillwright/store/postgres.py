@@ -36,13 +36,14 @@ _SQL = load("postgres")
 
 
 class PostgresStore:
-    """`ports.Store` on the database at `url`. Opened once. `rules` are those of every process on this database."""
+    """`ports.Store` on the database at `url`. Opened once. `rules` are those of every process on this database.
+    `connections`: at least 2."""
 
     def __init__(self, url: str, *, connections: int = MAX_CONNECTIONS, rules: QueueRules = DEFAULT_RULES) -> None:
         self._rules = rules
         self._server = Server(url)
         self._writer = Writer(self._server, in_line=rules.wallet_order)
-        self._connections = Connections(self._server, size=max(1, connections - 1))
+        self._connections = Connections(self._server, size=connections - 1)
 
     async def open(self, on_commit: CommitListener) -> None:
         """Raises Unavailable where the server can't be reached, ConfigError where the schema is not this one."""
