@@ -58,8 +58,10 @@ class Shared:
 
     def __init__(
         self, *, settings: Settings, clock: Clock, store: PostgresStore, bus: MemoryBus | RedisBus,
-        trading: Trading,
+        trading: Trading, prefix: str,
     ) -> None:  # fmt: skip
+        """`prefix`: of all that the engine keeps in Redis."""
+        self.prefix = prefix
         self.settings = settings
         self.clock = clock
         self.store = store
@@ -117,11 +119,11 @@ async def serving_api(settings: Settings) -> AsyncIterator[str]:
         )  # fmt: skip
         limiter: Limiter = LocalLimiter(shared.clock)
         if settings.redis_url is not None:
-            limiter = RedisLimiter(settings.redis_url.get_secret_value(), limiter)
+            limiter = RedisLimiter(settings.redis_url.get_secret_value(), limiter, prefix=shared.prefix)
         opened.push_async_callback(limiter.close)
         cache: Cache | None = None
         if settings.redis_url is not None:
-            cache = RedisCache(settings.redis_url.get_secret_value())
+            cache = RedisCache(settings.redis_url.get_secret_value(), prefix=shared.prefix)
             opened.push_async_callback(cache.close)
         parts = [*shared.trading.parts]
         if isinstance(shared.bus, RedisBus):
@@ -218,13 +220,17 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack, *, hears: boo
     )
     await _open_store(store, bus)
     opened.push_async_callback(store.close)
+    # Several engines may use one Redis, each with a database of its own.
+    prefix = f"fillwright:{await store.identity()}"
+    if isinstance(bus, RedisBus):
+        bus.under(prefix)
     await bus.open()
     opened.push_async_callback(bus.close)
     if settings.mode is Mode.PAPER:
         trading = await _paper_world(settings, clock, opened)
     else:
         trading = await opened.enter_async_context(open_live_trading(settings, clock))
-    return Shared(settings=settings, clock=clock, store=store, bus=bus, trading=trading)
+    return Shared(settings=settings, clock=clock, store=store, bus=bus, trading=trading, prefix=prefix)
 
 
 async def _paper_world(settings: Settings, clock: Clock, opened: AsyncExitStack) -> Trading:

@@ -379,6 +379,33 @@ class TestSchema:
             await store.open(lambda _: None)
         await store.close()
 
+    async def test_each_database_has_a_mark_of_its_own_that_all_its_processes_see(
+        self, url: str, postgres_url: str
+    ) -> None:
+        admin = await asyncpg.connect(postgres_url)
+        await admin.execute("DROP DATABASE IF EXISTS fw_copy")
+        await admin.execute("CREATE DATABASE fw_copy")
+        copy_url = urlunsplit(urlsplit(postgres_url)._replace(path="/fw_copy"))
+        copy = await asyncpg.connect(copy_url)
+        await migrate(copy)
+        await copy.execute("DELETE FROM schema_version WHERE number > 1")
+        applied_at = await admin.fetchval("SELECT min(applied_at) FROM schema_version")
+        await copy.execute("UPDATE schema_version SET applied_at = $1", applied_at)
+        await copy.execute(
+            "INSERT INTO schema_version (number, name) SELECT g, 'x' FROM generate_series(2, $1::int) AS g",
+            len(migrations("postgres")),
+        )
+        await copy.close()
+        first, second, other = await opened(url), await opened(url), await opened(copy_url)
+        mark = await first.store.identity()
+        assert mark == await second.store.identity()
+        assert len(mark) == 12
+        assert await other.store.identity() != mark
+        for stage in (first, second, other):
+            await stage.store.close()
+        await admin.execute("DROP DATABASE fw_copy WITH (FORCE)")
+        await admin.close()
+
     async def test_no_list_sorts_or_scans_even_where_the_planner_knows_nothing(self, stage: Stage, url: str) -> None:
         for number in range(1, 60):
             await stage.insert(number)

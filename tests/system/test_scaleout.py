@@ -14,7 +14,7 @@ import pytest
 
 from fillwright.client import AsyncClient
 from fillwright.domain.lifecycle import TERMINAL
-from fillwright.load import Load, generate
+from fillwright.load import Load, LoadReport, generate
 from system.cluster import Cluster
 from system.process import SOURCE
 
@@ -61,6 +61,29 @@ def test_every_order_ends_and_every_event_is_seen_once(cluster: Cluster, batch: 
     assert report.rejected == {}
     assert report.statuses == {"confirmed": 400}
     assert cluster.stop() == [0, 0, 0, 0]
+
+
+def test_two_engines_that_share_a_redis_hear_nothing_of_each_other(cluster: Cluster, tmp_path: Path) -> None:
+    numbered = {"redis_url": cluster.redis.url.replace("/0", "/1"), "accept_per_minute": 100}
+    other = Cluster(tmp_path / "other", workers=1, **{**AT_ONCE, **numbered})
+
+    def written(engine: Cluster) -> int:
+        """Events in its log."""
+        return int(httpx2.get(f"{engine.url}/v1/stats").json()["last_sequence"])
+
+    async def load(*engines: Cluster) -> list[LoadReport]:
+        return await asyncio.gather(*(generate(Load(one.url, orders=100, clients=10)) for one in engines))
+
+    try:
+        other.start()
+        asyncio.run(load(cluster))
+        before = {cluster: written(cluster), other: 0}
+        for engine, report in zip(before, asyncio.run(load(*before)), strict=True):
+            assert (report.orders, report.violations, report.rejected) == (100, [], {})
+            assert sum(report.statuses.values()) == 100
+            assert report.events == written(engine) - before[engine]
+    finally:
+        other.close()
 
 
 def test_what_is_down_is_told_and_comes_back(cluster: Cluster) -> None:

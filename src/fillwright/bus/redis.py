@@ -48,17 +48,15 @@ _decode = msgspec.msgpack.Decoder(list[OrderEvent]).decode
 
 
 class RedisBus:
-    """`ports.Bus` for all processes that share `url` and `prefix`. A process that `hears` no events can't subscribe,
-    and is spared all that the others publish."""
+    """`ports.Bus` for all processes that share `url` and `prefix`, which `under` may set before `open`. A process that
+    `hears` no events can't subscribe, and is spared all that the others publish."""
 
     def __init__(self, url: str, *, prefix: str = "fillwright", hears: bool = True) -> None:
         """Raises ConfigError where `url` is no address of a Redis."""
         _client(url)
         self._hears = hears
         self.url = url
-        self._bell = f"{prefix}:bell"
-        self._news = f"{prefix}:events"
-        self._stream = f"{prefix}:due"
+        self.under(prefix)
         self._id = secrets.token_bytes(_ID_BYTES)
         self._local = MemoryBus()
         self._sequence = InSequence()
@@ -73,6 +71,12 @@ class RedisBus:
         """What does not work now, and why: told once, when it begins."""
         self._closed = False
         self.connected = False
+
+    def under(self, prefix: str) -> None:
+        """Share with those of this prefix alone. Channels know no numbers of databases: it must be the engine's own."""
+        self._bell = f"{prefix}:bell"
+        self._news = f"{prefix}:events"
+        self._stream = f"{prefix}:due"
 
     @property
     def standing(self) -> bool | str:

@@ -28,6 +28,7 @@ from fillwright.store.queries import load
 MAX_CONNECTIONS = 10
 """Of one process: one writes, the others read and lease."""
 
+IDENTITY_CHARS = 12
 LINE_UP_TIMEOUT_S = 60.0
 """For all open orders into their wallets' lines, once at the start."""
 
@@ -61,6 +62,11 @@ class PostgresStore:
     async def ready(self) -> None:
         await self._writer.ready()
         await self._connections.run(_may_write)
+
+    async def identity(self) -> str:
+        """A mark of this database, the same for every process on it. Text of hexadecimal digits."""
+        found: str = await self._value("identity")
+        return found[:IDENTITY_CHARS]
 
     async def insert(self, order: Order, event: OrderEvent) -> Order:
         if await self._writer.submit(NewOrder(order, event)):

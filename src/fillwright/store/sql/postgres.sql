@@ -72,6 +72,11 @@ SELECT sequence FROM log;
 -- read_only: Whether the server refuses writes.
 SELECT current_setting('transaction_read_only') = 'on';
 
+-- identity: A mark of this database, other than that of any other one, and than that of a copy.
+SELECT md5(concat_ws('/', current_database(), current_schema(), (SELECT oid FROM pg_database
+    WHERE datname = current_database()), 'schema_version'::regclass::oid,
+    (SELECT extract(epoch FROM min(applied_at)) FROM schema_version)));
+
 -- order_version: An order's version.
 SELECT version FROM progress WHERE order_id = $1;
 
