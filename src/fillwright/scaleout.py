@@ -220,6 +220,7 @@ async def _open_shared(settings: Settings, opened: AsyncExitStack, *, hears: boo
     )
     await _open_store(store, bus)
     opened.push_async_callback(store.close)
+    await store.bind(settings.mode)
     # Several engines may use one Redis, each with a database of its own.
     prefix = f"fillwright:{await store.identity()}"
     if isinstance(bus, RedisBus):

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.anyio
 EMPTY = (
     "TRUNCATE orders, progress, endings, events, attempts, bids, fills, epochs, starts, lines;"
     "UPDATE log SET sequence = 0, confirmed = 0, failed = 0, cancelled = 0, expired = 0, needs_review = 0;"
-    "UPDATE queue SET state = 'running'"
+    "UPDATE queue SET state = 'running';"
+    "UPDATE engine SET mode = NULL"
 )
 
 
@@ -405,6 +406,23 @@ class TestSchema:
             await stage.store.close()
         await admin.execute("DROP DATABASE fw_copy WITH (FORCE)")
         await admin.close()
+
+    async def test_a_database_belongs_to_the_mode_of_who_serves_first(self, url: str) -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "DO $$ BEGIN CREATE ROLE fw_bound LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        )
+        await migrate(connection, role="fw_bound")
+        await connection.execute("REVOKE ALL ON engine FROM fw_bound")
+        await connection.close()
+        stage = await opened(
+            urlunsplit(urlsplit(url)._replace(netloc=f"fw_bound@{urlsplit(url).netloc.split('@')[-1]}"))
+        )
+        await asyncio.gather(*(stage.store.bind("paper") for _ in range(5)))
+        await stage.store.bind("paper")
+        with pytest.raises(ConfigError, match="mode paper, not mainnet"):
+            await stage.store.bind("mainnet")
+        await stage.store.close()
 
     async def test_no_list_sorts_or_scans_even_where_the_planner_knows_nothing(self, stage: Stage, url: str) -> None:
         for number in range(1, 60):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from fillwright.domain.errors import IdempotencyMismatch, StaleLease, StoreError, Unavailable
+from fillwright.domain.errors import ConfigError, IdempotencyMismatch, StaleLease, StoreError, Unavailable
 from fillwright.domain.orders import Attempt, Fill, Order, OrderEvent, OrderId
 from fillwright.domain.queue import DEFAULT_RULES, QueueRules, QueueState
 from fillwright.ports import Change, CommitListener, Lease, OrderFilter, StoreStats
@@ -62,6 +62,16 @@ class PostgresStore:
     async def ready(self) -> None:
         await self._writer.ready()
         await self._connections.run(_may_write)
+
+    async def bind(self, mode: str) -> None:
+        """Keep orders of `mode` alone, for ever: one that was accepted on one cluster must not be executed on another.
+        Raises ConfigError where those of another mode are kept here."""
+        held = await self._value("bind_mode", mode)
+        if held != mode:
+            raise ConfigError(
+                f"the database holds orders of mode {held}, not {mode}: choose another FILLWRIGHT_DATABASE_URL",
+                code="mode_mismatch",
+            )
 
     async def identity(self) -> str:
         """A mark of this database, the same for every process on it. Text of hexadecimal digits."""

@@ -72,6 +72,9 @@ SELECT sequence FROM log;
 -- read_only: Whether the server refuses writes.
 SELECT current_setting('transaction_read_only') = 'on';
 
+-- bind_mode: The mode whose orders are here; this one where there was none.
+SELECT bind_mode($1);
+
 -- identity: A mark of this database, other than that of any other one, and than that of a copy.
 SELECT md5(concat_ws('/', current_database(), current_schema(), (SELECT oid FROM pg_database
     WHERE datname = current_database()), 'schema_version'::regclass::oid,
