@@ -87,9 +87,10 @@ def table(report: LoadReport) -> RenderableType:
         latencies.add_column(column, justify="right")
     for key, name in NAMES.items():
         latencies.add_row(name, *_cells(getattr(report, key)))
+    sockets = f"{report.sockets:,} socket{'' if report.sockets == 1 else 's'}"
     verdict = Text(
-        f"every event seen once and in order on {report.sockets} sockets; {report.checked:,} stored outcomes as told",
-        style="green",
+        f"every event seen once and in order on {sockets}; {report.checked:,} stored outcomes as told",
+        style="yellow" if report.rejected else "green",
     )
     if report.violations:
         verdict = Text("\n".join(report.violations), style="bold red")
