@@ -268,6 +268,19 @@ def test_an_address_is_a_socket_or_a_host_and_a_port(text: str) -> None:
         parse_address(text)
 
 
+def test_a_second_paper_chain_does_not_take_the_firsts_socket(tmp_path: Path) -> None:
+    async def test() -> None:
+        address = address_in(tmp_path)
+        async with near_and_far(tmp_path, address) as (world, chain):
+            second = PaperServer(world.chain, world.feed, address, wallet=world.signer.wallet)
+            with pytest.raises(ConfigError, match="Address already in use"):
+                await second.start()
+            async with connected(address) as other:
+                assert other.wallet == chain.wallet
+
+    asyncio.run(test())
+
+
 def test_an_address_that_is_taken_is_told_as_it_was_given(tmp_path: Path) -> None:
     async def test() -> None:
         async with open_world(tmp_path, clock=SystemClock(), **STILL) as world:

@@ -7,6 +7,7 @@ transactions that a connection has sent. Must not: know orders, or answer anythi
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pickle
 from collections.abc import Awaitable, Callable
@@ -85,6 +86,8 @@ class PaperServer:
         try:
             if isinstance(self._address, Path):
                 self._address.parent.mkdir(parents=True, exist_ok=True)
+                if await _answers(self._address):
+                    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
                 self._address.unlink(missing_ok=True)
                 self._server = await loop.create_unix_server(peer, str(self._address))
                 self._address.chmod(_SOCKET_MODE)
@@ -249,6 +252,16 @@ def _differ(newest: Snapshot, told: Snapshot) -> bool:
     if newest.pools is not told.pools or newest.slot != told.slot:
         return True
     return newest.unpriced is not told.unpriced and newest.unpriced != told.unpriced
+
+
+async def _answers(path: Path) -> bool:
+    """Whether somebody listens on this socket, rather than having left it behind."""
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
