@@ -14,7 +14,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from fillwright import wire
-from fillwright.api import parsing
+from fillwright.api import parsing, views
 from fillwright.api.problems import InvalidParameter
 from fillwright.api.services import Services
 from fillwright.config import Mode
@@ -207,7 +207,7 @@ def _time_ms(value: object, pointer: str) -> int:
     except (ValueError, OverflowError):
         raise problem from None
     milliseconds = since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
-    if milliseconds < 0:
+    if not 0 <= milliseconds <= views.MAX_TIME_MS:
         raise problem
     return milliseconds
 

@@ -21,6 +21,8 @@ from fillwright.domain.orders import Fill, Order, OrderError, OrderSpec
 from fillwright.domain.routes import Candidate, Dust, Fee, Leg, Route
 from fillwright.domain.tokens import TokenList
 
+MAX_TIME_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999: RFC 3339 has no later one."""
 _LAMPORT_DECIMALS = 9
 _BPS_DECIMALS = 4
 """Basis points are shown to this many decimals."""
@@ -46,7 +48,9 @@ def token_ref(mint: Mint, tokens: TokenList) -> wire.TokenRef:
 
 
 def rfc3339(ms: int) -> str:
-    """Milliseconds since the epoch as RFC 3339 in UTC, such as 2030-01-31T12:00:00.000Z."""
+    """Milliseconds since the epoch as RFC 3339 in UTC, such as 2030-01-31T12:00:00.000Z; the last that can be
+    written for any later: what is stored can always be shown."""
+    ms = min(ms, MAX_TIME_MS)
     return f"{_second(ms // 1_000)}.{ms % 1_000:03d}Z"
 
 
