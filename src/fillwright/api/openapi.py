@@ -45,6 +45,7 @@ _PROBLEMS = {
     401: "No API key, or an unknown one",
     403: "The key lacks the scope",
     404: "No such thing, or someone else's",
+    408: "The request did not come in time",
     409: "It contradicts what is stored",
     413: "The body is too large",
     415: "The body is not application/json",
@@ -182,7 +183,7 @@ def _post_order() -> dict[str, Any]:
                 "headers": {"Location": {"schema": {"type": "string"}}},
                 "content": {"application/json": {"schema": _ref("OrderView")}},
             },
-            **_failures(400, 401, 403, 409, 413, 415, 422, 429, 503),
+            **_failures(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
         },
     }
 
@@ -206,7 +207,7 @@ def _post_batch() -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": schema, "example": {"orders": [order, order]}}},
         },
-        "responses": answers("BatchView", 400, 401, 403, 413, 415, 422, 503),
+        "responses": answers("BatchView", 400, 401, 403, 408, 413, 415, 422, 503),
     }
 
 
@@ -218,7 +219,7 @@ def _post_quote() -> dict[str, Any]:
         "description": "What routing would decide now: every pool's answer and the best route. Without an executable "
         "route, `route` is null and `error` says why.",
         "requestBody": _body("QuoteRequest", {"input": "SOL", "output": "USDC", "amount": "1.5"}),
-        "responses": answers("QuoteView", 400, 401, 403, 413, 415, 422, 503),
+        "responses": answers("QuoteView", 400, 401, 403, 408, 413, 415, 422, 503),
     }
 
 

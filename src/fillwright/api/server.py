@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import uvicorn
 
 from fillwright.api.app import Api
+from fillwright.api.connections import REQUEST_TIMEOUT_S, BoundedProtocol
 from fillwright.api.frames import FrameProtocol
 from fillwright.api.ws import MAX_FRAME_BYTES
 from fillwright.config import Settings
@@ -32,11 +34,12 @@ class _Quiet(uvicorn.Server):
 
 
 class Server:
-    """One listening socket and the application behind it."""
+    """One listening socket and the application behind it. `request_timeout_s`: how long a request may take to come."""
 
-    def __init__(self, api: Api, settings: Settings) -> None:
+    def __init__(self, api: Api, settings: Settings, *, request_timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         self._api = api
         self._settings = settings
+        self._request_timeout_s = request_timeout_s
         self._socket: socket.socket | None = None
         self._server: _Quiet | None = None
         self._task: asyncio.Task[None] | None = None
@@ -56,7 +59,7 @@ class Server:
     async def start(self) -> None:
         """Bind and serve. Raises ConfigError where the address can't be bound."""
         self._socket = _bind(self._settings.host, self._settings.port)
-        server = _Quiet(_options(self._api))
+        server = _Quiet(_options(self._api, self._request_timeout_s))
         self._server = server
         self._task = asyncio.create_task(server.serve(sockets=[self._socket]), name="http")
         while not server.started:
@@ -92,10 +95,11 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _options(api: Api) -> uvicorn.Config:
+def _options(api: Api, request_timeout_s: float) -> uvicorn.Config:
+    protocol = partial(BoundedProtocol, mode=api.services.mode, request_timeout_s=request_timeout_s)
     return uvicorn.Config(
         api,
-        http="httptools",
+        http=protocol,  # type: ignore[arg-type] # uvicorn only calls it
         ws=FrameProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
