@@ -162,3 +162,19 @@ def test_a_hundred_streams_of_one_order_all_see_everything() -> None:
             }
 
     served(test)
+
+
+def test_head_of_a_stream_ends_at_once() -> None:
+    """What follows on the same connection is answered, and no stream is left open."""
+
+    async def test(world: World) -> None:
+        async with world.client(limits=httpx2.Limits(max_connections=1)) as client:
+            order_id = await post(client)
+            head = await client.head(f"/v1/orders/{order_id}/events/stream")
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-type"].startswith("text/event-stream")
+            assert (await client.get(f"/v1/orders/{order_id}")).status_code == 200
+            while world.api.hub.readers:
+                await asyncio.sleep(0)
+
+    served(test)

@@ -49,11 +49,16 @@ class Edge:
 
 
 def _without_body(send: Send) -> Send:
-    """HEAD: everything that GET would say but the body."""
+    """HEAD: everything that GET would say but the body. It is over where a body would begin: a stream's too."""
+    over = False
 
     async def headless(message: Message) -> None:
+        nonlocal over
+        if over:
+            return
         if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
+            over = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
         await send(message)
 
     return headless
