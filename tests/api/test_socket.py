@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.sockets import post, receive, send, socket
@@ -129,6 +130,20 @@ def test_a_page_of_another_site_may_not_open_a_stream() -> None:
                 assert isinstance(await receive(connection), wire.Heartbeat)
 
     served(test, cors_origins="https://desk.example")
+
+
+def test_a_socket_at_another_path_is_a_404_problem() -> None:
+    async def test(world: World) -> None:
+        for path in ("/v1/streams", "/v1/orders", "/"):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(world.stream_url.replace("/v1/stream", path), proxy=None):
+                    pass
+            response = refused.value.response
+            assert response.status_code == 404
+            assert response.headers["content-type"] == wire.PROBLEM_TYPE
+            assert wire.decode(bytes(response.body), wire.Problem).code == "not_found"
+
+    served(test)
 
 
 def test_too_many_streams_are_refused_and_leaving_makes_room() -> None:

@@ -27,13 +27,13 @@ from fillwright.api.edge import Edge
 from fillwright.api.http import PostOrder, PostQuote, order_routes
 from fillwright.api.market import market_routes
 from fillwright.api.operations import operation_routes
-from fillwright.api.problems import internal_problem, plain_problem, problem_of, problem_response
+from fillwright.api.problems import deny, internal_problem, plain_problem, problem_of, problem_response
 from fillwright.api.quarantine import quarantine_routes
 from fillwright.api.services import Services
 from fillwright.api.sse import EventStreamEndpoint
 from fillwright.api.streams import Hub
 from fillwright.api.ws import StreamEndpoint
-from fillwright.domain.errors import FillwrightError
+from fillwright.domain.errors import FillwrightError, NotFound
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -87,6 +87,21 @@ class _PlainRoute(Route):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
         await super().handle(scope, receive, send)
+
+
+class _Nowhere:
+    """What no route takes: a WebSocket is refused with the same problem that a request is."""
+
+    def __init__(self, app: ASGIApp, mode: str) -> None:
+        self._app = app
+        self._mode = mode
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await deny(NotFound("there is no stream at this path"), self._mode, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class _Busiest:
@@ -151,6 +166,7 @@ def _fastapi(services: Services, hub: Hub, gate: Gate) -> FastAPI:
     app.include_router(operation_routes(services, gate, hub, specification))
     app.include_router(quarantine_routes(services, gate))
     app.router.routes.extend(compat_routes(services, hub, gate))
+    app.router.default = _Nowhere(app.router.default, services.mode)
     _handle_errors(app, services.mode)
     if services.settings.cors_origins:
         app.add_middleware(
