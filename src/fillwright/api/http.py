@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fillwright import observe, wire
-from fillwright.api import views
+from fillwright.api import query, views
 from fillwright.api.answers import OrderAnswers
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.cursor import MAX_CURSOR_CHARS, decode_cursor, encode_cursor
@@ -25,6 +25,7 @@ from fillwright.api.openapi import answers
 from fillwright.api.orders import is_address, parse_order, parse_quote
 from fillwright.api.parsing import read_body
 from fillwright.api.problems import InvalidParameter
+from fillwright.api.query import Whole
 from fillwright.api.services import Services
 from fillwright.config import Scope as KeyScope
 from fillwright.domain.accounts import Mint
@@ -134,8 +135,14 @@ def order_routes(services: Services, gate: Gate) -> APIRouter:
     orders = _Orders(services)
     reads = Depends(caller(gate, KeyScope.READ))
     trades = Depends(caller(gate, KeyScope.TRADE))
+    plain = Depends(query.known)
 
-    @router.get("/v1/orders", operation_id="listOrders", responses=answers("OrderPage", 401, 403, 422, 503))
+    @router.get(
+        "/v1/orders",
+        operation_id="listOrders",
+        responses=answers("OrderPage", 401, 403, 422, 503),
+        dependencies=[plain],
+    )
     async def list_orders(
         status: Annotated[OrderStatus | None, Query(description="Only orders in this status.")] = None,
         pair: Annotated[
@@ -145,7 +152,7 @@ def order_routes(services: Services, gate: Gate) -> APIRouter:
         target: Annotated[str | None, Query(alias="output", max_length=64, description="A mint or a symbol.")] = None,
         wallet: Annotated[str | None, Query(max_length=44)] = None,
         client_order_id: Annotated[str | None, Query(max_length=wire.MAX_CLIENT_ORDER_ID_CHARS)] = None,
-        limit: Annotated[int, Query(ge=1, le=wire.MAX_PAGE)] = 50,
+        limit: Annotated[int, Whole, Query(ge=1, le=wire.MAX_PAGE)] = 50,
         cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARS)] = None,
         principal: Principal = reads,
     ) -> Response:
@@ -167,11 +174,12 @@ def order_routes(services: Services, gate: Gate) -> APIRouter:
         "/v1/orders/{order_id}/events",
         operation_id="listOrderEvents",
         responses=answers("EventPage", 401, 403, 404, 422, 503),
+        dependencies=[plain],
     )
     async def list_events(
         order_id: OrderIdText,
-        after: Annotated[int, Query(ge=0, le=2**31, description="Only events with a higher number.")] = 0,
-        limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = 200,
+        after: Annotated[int, Whole, Query(ge=0, le=2**31, description="Only events with a higher number.")] = 0,
+        limit: Annotated[int, Whole, Query(ge=1, le=MAX_EVENTS)] = 200,
         principal: Principal = reads,
     ) -> Response:
         """An order's events, ascending by number."""
@@ -181,10 +189,13 @@ def order_routes(services: Services, gate: Gate) -> APIRouter:
         "/v1/orders/{order_id}/explain",
         operation_id="explainOrder",
         responses=answers("ExplainView", 401, 403, 404, 422, 503),
+        dependencies=[plain],
     )
     async def explain_order(
         order_id: OrderIdText,
-        number: Annotated[int | None, Query(ge=1, le=2**31, description="Of a routing event; else the last.")] = None,
+        number: Annotated[
+            int | None, Whole, Query(ge=1, le=2**31, description="Of a routing event; else the last.")
+        ] = None,
         principal: Principal = reads,
     ) -> Response:
         """The order's routing decision, worked out again from what was stored with it. 404 `not_routed`: there is

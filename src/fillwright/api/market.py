@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from fillwright import wire
-from fillwright.api import views
+from fillwright.api import query, views
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.http import caller, token_parameter
 from fillwright.api.openapi import answers
@@ -35,7 +35,12 @@ def market_routes(services: Services, gate: Gate) -> APIRouter:
         ]
         return Response(wire.encode(wire.TokenPage(services.mode, tokens)), media_type="application/json")
 
-    @router.get("/v1/pools", operation_id="listPools", responses=answers("PoolPage", 401, 403, 422))
+    @router.get(
+        "/v1/pools",
+        operation_id="listPools",
+        responses=answers("PoolPage", 401, 403, 422),
+        dependencies=[Depends(query.known)],
+    )
     async def list_pools(
         venue: Annotated[str | None, Query(max_length=64, description="A venue or a DEX.")] = None,
         token: Annotated[str | None, Query(max_length=64, description="A mint or a symbol.")] = None,
