@@ -73,3 +73,15 @@ def test_what_is_no_batch_is_refused_whole(body: object, status: int, code: str,
             assert (await client.get("/v1/orders")).json()["orders"] == []
 
     served(test)
+
+
+def test_a_batch_of_which_nothing_may_be_accepted_is_429_as_the_specification_says() -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            assert (await client.post("/v1/orders", json=GOOD)).status_code == 202
+            response = await client.post("/v1/orders/batch", json={"orders": [GOOD]})
+            assert (response.status_code, response.json()["code"]) == (429, "rate_limited")
+            documented = (await client.get("/openapi.json")).json()["paths"]["/v1/orders/batch"]["post"]["responses"]
+            assert "Retry-After" in documented["429"]["headers"]
+
+    served(test, accept_per_minute=1)

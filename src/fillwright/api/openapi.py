@@ -207,7 +207,7 @@ def _post_batch() -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": schema, "example": {"orders": [order, order]}}},
         },
-        "responses": answers("BatchView", 400, 401, 403, 408, 413, 415, 422, 503),
+        "responses": answers("BatchView", 400, 401, 403, 408, 413, 415, 422, 429, 503),
     }
 
 
