@@ -106,3 +106,23 @@ def test_pools_are_listed_with_what_can_not_be_priced() -> None:
             assert (bad.status_code, bad.json()["parameter"]) == (422, "token")
 
     served(test)
+
+
+def test_pools_are_filtered_by_venue_or_dex_and_what_cannot_be_priced_too() -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            for venue, pools, unpriced in (
+                ("raydium", {"raydium_cpmm"}, {"raydium_clmm"}),
+                ("raydium_clmm", set(), {"raydium_clmm"}),
+                ("raydium_cpmm", {"raydium_cpmm"}, set()),
+                ("meteora", {"meteora_damm_v2"}, set()),
+            ):
+                page = wire.decode((await client.get("/v1/pools", params={"venue": venue})).content, wire.PoolPage)
+                assert {one.venue for one in page.pools} == pools, venue
+                assert {one.venue for one in page.unpriced} == unpriced, venue
+            for venue in ("orca", "Raydium", ""):
+                response = await client.get("/v1/pools", params={"venue": venue})
+                assert (response.status_code, response.json()["code"]) == (422, "venue_unknown")
+                assert response.json()["parameter"] == "venue"
+
+    served(test)

@@ -13,11 +13,13 @@ from fillwright.api import query, views
 from fillwright.api.auth import Gate, Principal
 from fillwright.api.http import caller, token_parameter
 from fillwright.api.openapi import answers
+from fillwright.api.problems import InvalidParameter
 from fillwright.api.services import Services
 from fillwright.config import Scope
 from fillwright.domain.amounts import format_ratio
 from fillwright.domain.errors import QuoteRefused
 from fillwright.market.snapshot import Snapshot, venue_for
+from fillwright.venues.registry import VENUES
 from fillwright.venues.venue import Pool
 
 
@@ -47,6 +49,8 @@ def market_routes(services: Services, gate: Gate) -> APIRouter:
         principal: Principal = reads,
     ) -> Response:
         """The pools of the newest snapshot, and the accounts of known programs that can't be priced."""
+        if venue is not None and not _dex_of(venue):
+            raise InvalidParameter("venue_unknown", "no such venue or DEX", "venue")
         mint = token_parameter(token, "token", services.market.tokens)
         snapshot = services.market.current()
         pools = [
@@ -57,12 +61,20 @@ def market_routes(services: Services, gate: Gate) -> APIRouter:
         unpriced = [
             wire.UnpricedView(one.address, one.venue, one.reason, one.detail)
             for one in snapshot.unpriced
-            if mint is None and venue in (None, one.venue)
+            if mint is None and venue in (None, one.venue, _dex_of(one.venue))
         ]
         page = wire.PoolPage(services.mode, snapshot.slot, pools, unpriced)
         return Response(wire.encode(page), media_type="application/json")
 
     return router
+
+
+def _dex_of(name: str) -> str | None:
+    """The DEX that a venue belongs to, or that is named itself; None where there is no such."""
+    found = VENUES.get(name)
+    if found is not None:
+        return found.dex
+    return name if any(one.dex == name for one in VENUES.values()) else None
 
 
 def _pool_view(pool: Pool, snapshot: Snapshot, services: Services) -> wire.PoolView:
