@@ -184,3 +184,30 @@ def test_a_stream_outlives_the_patience_for_requests() -> None:
             assert told.index(b"0\r\n\r\n") < told.index(b"request_timeout")
 
     served(test)
+
+
+def test_a_request_that_is_still_coming_holds_up_no_stop() -> None:
+    async def test(world: World) -> None:
+        server = Server(world.api, world.settings)
+        await server.start()
+        async with connected(server.port) as client, connected(server.port) as begun:
+            begun.write(GET[:-2])
+            client.write(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+            assert (await client.answer())[0] == 100
+            await server.stop()
+            problem = await client.refusal()
+            assert (problem.status, problem.code, problem.retry_after_s) == (503, "shutting_down", 1)
+            assert await begun.over() == b""
+
+    served(test)
+
+
+def test_nothing_is_added_to_an_answer_whose_body_goes_wrong_afterwards() -> None:
+    async def test(world: World) -> None:
+        async with connected(world.server.port) as client:
+            client.write(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            assert (await client.answer())[0] == 415
+            client.write(b"zz\r\n")
+            assert await client.over() == b""
+
+    served(test)

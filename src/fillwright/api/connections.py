@@ -13,7 +13,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fillwright import wire
-from fillwright.api.problems import plain_problem, problem_response
+from fillwright.api.problems import plain_problem, problem_of, problem_response
+from fillwright.domain.errors import Unavailable
 
 MAX_HEAD_BYTES = 65_536
 """Of a request's target and headers together."""
@@ -83,39 +84,50 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = False
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """The server goes down: a request that is still coming could only be waited for, and refused then."""
+        if self._in_body and self._is_next():
+            self._refuse(problem_of(Unavailable("the engine is shutting down", code="shutting_down"), self._mode))
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "request_invalid", "this is not an HTTP request")
+        self._refuse(plain_problem(400, "request_invalid", "this is not an HTTP request", self._mode))
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + _AROUND for name, value in self.headers)
 
     def _refuse_head(self) -> None:
         detail = f"a request's target and headers have at most {MAX_HEAD_BYTES} bytes"
-        self._refuse(431, "head_too_large", detail)
+        self._refuse(plain_problem(431, "head_too_large", detail, self._mode))
 
-    def _refuse(self, status: int, code: str, detail: str) -> None:
-        """End the connection; with a problem, if it can't be taken for the answer to an earlier request."""
+    def _refuse(self, problem: wire.Problem) -> None:
+        """End the connection; with a problem, if the client can't take it for the answer to something else."""
         if self.transport.is_closing():
             return
-        if not self._earlier_is_answered():
-            self.transport.close()
-            return
-        response = problem_response(plain_problem(status, code, detail, self._mode))
-        headers = [
-            *self.server_state.default_headers,
-            *response.raw_headers,
-            (wire.MODE_HEADER.lower().encode(), self._mode.encode()),
-            (b"connection", b"close"),
-        ]
-        lines = [b"%s: %s\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", bytes(response.body)]))
+        if self._is_next():
+            response = problem_response(problem)
+            headers = [
+                *self.server_state.default_headers,
+                *response.raw_headers,
+                (wire.MODE_HEADER.lower().encode(), self._mode.encode()),
+                (b"connection", b"close"),
+            ]
+            lines = [b"%s: %s\r\n" % header for header in headers]
+            self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)]))
         self.transport.close()
 
-    def _earlier_is_answered(self) -> bool:
+    def _is_next(self) -> bool:
         """Whether the answer that the client waits for next is that to the request which is coming in."""
-        if self.pipeline:
-            return False
-        return self.cycle is None or self.cycle.response_complete or (self._in_body and not self.cycle.response_started)
+        if self.pipeline or self.cycle is None:
+            return not self.pipeline
+        return not self.cycle.response_started if self._in_body else self.cycle.response_complete
+
+    def _is_answering(self) -> bool:
+        """Whether an answer is under way, to an earlier request or before this one is complete."""
+        return bool(self.pipeline) or (
+            self.cycle is not None and not self.cycle.response_complete and not self._is_next()
+        )
 
     def _start_timer(self) -> None:
         if self._timer is None and not self.transport.is_closing():
@@ -128,9 +140,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._timer = None
-        if not self._earlier_is_answered():
+        if self._is_answering():
             self._start_timer()
-        elif self._in_head or (self._in_body and not self.cycle.response_started):
-            self._refuse(408, "request_timeout", f"the request was not complete after {self._timeout_s:g} s")
+        elif self._in_head or self._in_body:
+            detail = f"the request was not complete after {self._timeout_s:g} s"
+            self._refuse(plain_problem(408, "request_timeout", detail, self._mode))
         else:
             self.transport.close()
