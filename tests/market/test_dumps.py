@@ -1,6 +1,8 @@
 """Account dumps: what is read, and what is refused with the file's name."""
 
 import base64
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +112,42 @@ def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
         write(tmp_path / f"{number}.json", dump())
     with pytest.raises(InvalidInput, match="more than 2 files"):
         dumps.by_folder(tmp_path)
+
+
+def test_what_is_no_regular_file_is_refused_instead_of_read_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    (tmp_path / "nowhere.json").symlink_to(tmp_path / "missing")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(dumps.MAX_DUMP_BYTES + 1)
+    for path in dumps.dump_files(tmp_path):
+        with pytest.raises(InvalidInput, match=re.escape(str(path))) as refused:
+            dumps.read_account(path)
+        assert refused.value.code == "dump_invalid"
+    assert len(list(dumps.dump_files(tmp_path))) == 4
+
+
+def test_linked_folders_are_followed_and_each_is_read_once(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere/pool/a.json", dump())
+    root = tmp_path / "root"
+    write(root / "b.json", dump(pubkey=SECOND))
+    (root / "linked").symlink_to(tmp_path / "elsewhere/pool")
+    (root / "linked again").symlink_to(tmp_path / "elsewhere/pool")
+    (root / "loop").symlink_to(root)
+    (tmp_path / "elsewhere/pool/up").symlink_to(root)
+    assert [path.relative_to(root).as_posix() for path in dumps.dump_files(root)] == ["b.json", "linked/a.json"]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "open/a.json", dump())
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InvalidInput, match="closed: Permission denied"):
+        list(dumps.dump_files(tmp_path))

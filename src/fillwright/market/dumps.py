@@ -8,8 +8,11 @@ them apart.
 from __future__ import annotations
 
 import binascii
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pybase64
@@ -19,6 +22,8 @@ from fillwright.domain.accounts import Account, Address
 from fillwright.domain.errors import InvalidInput
 
 MAX_DUMP_FILES = 100_000
+MAX_DUMP_BYTES = 32 * 1024 * 1024
+"""An account has at most 10 MiB, a third more in base64."""
 META_FILE = "meta.json"
 TEMPORARY_PREFIX = ".fillwright-"
 """Folders that begin like this hold what is not whole yet: readers leave them out."""
@@ -41,7 +46,7 @@ _decode = msgspec.json.Decoder(_Dump).decode
 def read_account(path: Path) -> tuple[Address, Account]:
     """The account that one dump file holds. Raises InvalidInput `dump_invalid`."""
     try:
-        dump = _decode(path.read_bytes())
+        dump = _decode(_bytes(path))
         if dump.account.data[1] != "base64":
             raise ValueError(f"data is in {dump.account.data[1]!r}, not base64")
         data = pybase64.b64decode(dump.account.data[0], validate=True)
@@ -51,16 +56,43 @@ def read_account(path: Path) -> tuple[Address, Account]:
     return Address(pubkey), Account(Address(owner), data, dump.account.lamports)
 
 
+def _bytes(path: Path) -> bytes:
+    """What stands in a file, and in nothing that might never end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("no regular file")
+    if found.st_size > MAX_DUMP_BYTES:
+        raise ValueError(f"more than {MAX_DUMP_BYTES} bytes")
+    return path.read_bytes()
+
+
 def dump_files(root: Path) -> Iterator[Path]:
-    """Every file at or below `root` that should be an account dump, by path. Raises InvalidInput."""
+    """Every file at or below `root` that should be an account dump, by path. Linked folders are followed, each folder
+    once. Raises InvalidInput."""
     if not root.is_dir():
         raise InvalidInput("dump_invalid", f"{root}: no such folder")
-    for count, path in enumerate(sorted(root.rglob("*.json"))):
+    for count, path in enumerate(sorted(_below(root))):
         if count >= MAX_DUMP_FILES:
             raise InvalidInput("dump_invalid", f"{root}: more than {MAX_DUMP_FILES} files")
-        unfinished = any(part.startswith(TEMPORARY_PREFIX) for part in path.relative_to(root).parts)
-        if path.name != META_FILE and not unfinished:
-            yield path
+        yield path
+
+
+def _below(root: Path) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
+        found = os.stat(folder)
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith(TEMPORARY_PREFIX))
+        for name in files:
+            if name.endswith(".json") and name != META_FILE and not name.startswith(TEMPORARY_PREFIX):
+                yield Path(folder, name)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise InvalidInput("dump_invalid", f"{error.filename}: {error.strerror}") from error
 
 
 def by_folder(root: Path) -> dict[Path, dict[Address, Account]]:
