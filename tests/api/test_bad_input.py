@@ -361,6 +361,26 @@ def test_a_store_that_is_away_is_503_with_retry_after_and_loses_nothing() -> Non
     served(test)
 
 
+def test_a_store_that_takes_no_orders_makes_the_engine_unready() -> None:
+    """Also where it can still be read, as on a full disk."""
+
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            for call, path, body in (
+                ("insert", "/v1/orders", GOOD),
+                ("insert_many", "/v1/orders/batch", {"orders": [GOOD]}),
+            ):
+                world.store.down_for, world.store.code = {call}, "store_full"
+                await client.post(path, json=body)
+                ready = await client.get("/health/ready")
+                assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "store_full")
+                world.store.down_for = set()
+                assert (await client.post(path, json=body)).is_success
+                assert (await client.get("/health/ready")).status_code == 200
+
+    served(test)
+
+
 def test_an_engine_that_shuts_down_accepts_nothing() -> None:
     async def test(world: World) -> None:
         world.intake.stop_accepting()

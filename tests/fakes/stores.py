@@ -11,7 +11,7 @@ from fillwright.ports import CommitListener, Store
 
 
 class BreakableStore:
-    """Delegates to the store inside. While `down`, every call raises Unavailable; `down_for`: only these.
+    """Delegates to the store inside. While `down`, every call raises Unavailable `code`; `down_for`: only these.
 
     `on_commit` is told of commits, and can be exchanged.
     """
@@ -20,6 +20,7 @@ class BreakableStore:
         self._inner = inner
         self.down = False
         self.down_for: set[str] = set()
+        self.code = "store_unavailable"
         self.on_commit: CommitListener = lambda _: None
 
     async def open(self, on_commit: CommitListener) -> None:
@@ -37,7 +38,7 @@ class BreakableStore:
 
         async def call(*args: Any, **options: Any) -> Any:
             if self.down or name in self.down_for:
-                raise Unavailable("the store is away", code="store_unavailable")
+                raise Unavailable("the store is away", code=self.code)
             return await held(*args, **options)
 
         return call

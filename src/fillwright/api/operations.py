@@ -106,6 +106,8 @@ async def _checks(services: Services) -> dict[str, str]:
         checks["store"] = "does not answer"
     except FillwrightError as error:
         checks["store"] = error.code
+    if services.intake.failure and checks["store"] == "ok":
+        checks["store"] = services.intake.failure
     checks["market"] = "ok" if services.market.current().pools else "no pools"
     return checks
 

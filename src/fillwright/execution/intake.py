@@ -9,7 +9,7 @@ import msgspec
 from fillwright import observe
 from fillwright.config import Settings
 from fillwright.domain.accounts import Mint
-from fillwright.domain.errors import NotCancellable, NotFound, Unavailable, VersionConflict
+from fillwright.domain.errors import NotCancellable, NotFound, StoreError, Unavailable, VersionConflict
 from fillwright.domain.lifecycle import CANCELLABLE, accept, advance
 from fillwright.domain.orders import Accepted, Cancelled, Order, OrderEvent, OrderId, OrderSpec, Triggered
 from fillwright.domain.queue import QueueState
@@ -25,6 +25,10 @@ _Step = Callable[[Order], tuple[Order, OrderEvent]]
 
 MAX_CAS_TRIES = 8
 DRAINING_RETRY_S = 10.0
+UNWRITABLE = frozenset({"store_full", "store_read_only", "store_error"})
+"""Codes of a store that may still be read: nothing but an order that it does not take tells of it."""
+FAILURE_SHOWN_S = 5.0
+"""How long an order that the store did not take makes the intake look unable to take any, unless one is taken."""
 MAX_DECISIONS = 1_000
 """Quotes that are remembered, all on one snapshot of the market."""
 
@@ -54,6 +58,8 @@ class Intake:
         self._terms = terms
         self._accepting = True
         self._queue_state = QueueState.RUNNING
+        self._failure = ""
+        self._failed_s = 0.0
         self._quoted: tuple[Snapshot, RoutingTerms] | None = None
         self._decisions: dict[bytes, Decision] = {}
         self._priced: Snapshot | None = None
@@ -68,6 +74,12 @@ class Intake:
     def queue_state(self) -> QueueState:
         """As this process has last heard."""
         return self._queue_state
+
+    @property
+    def failure(self) -> str:
+        """The code of UNWRITABLE with which the store has just refused an order; "" where it takes them."""
+        recent = self._failure and self._clock.monotonic_s() - self._failed_s < FAILURE_SHOWN_S
+        return self._failure if recent else ""
 
     def stop_accepting(self) -> None:
         """From now on `submit` raises Unavailable `shutting_down`."""
@@ -90,7 +102,12 @@ class Intake:
         Raises IdempotencyMismatch, Unavailable.
         """
         order, event = self._prepare(spec)
-        stored = await self._store.insert(order, event)
+        try:
+            stored = await self._store.insert(order, event)
+        except (StoreError, Unavailable) as error:
+            self._note(error)
+            raise
+        self._failure = ""
         if stored.id == order.id:
             observe.order_accepted(order.id)
             self._ring([stored])
@@ -100,7 +117,13 @@ class Intake:
 
     async def submit_many(self, specs: Sequence[OrderSpec]) -> list[Order | Exception]:
         """As `submit`, in one flush, each with its own outcome, in order."""
-        outcomes = await self._store.insert_many([self._prepare(spec) for spec in specs])
+        try:
+            outcomes = await self._store.insert_many([self._prepare(spec) for spec in specs])
+        except (StoreError, Unavailable) as error:
+            self._note(error)
+            raise
+        for outcome in outcomes:
+            self._note(outcome)
         self._ring([outcome for outcome in outcomes if isinstance(outcome, Order)])
         return outcomes
 
@@ -148,6 +171,13 @@ class Intake:
         order = await self._move(order_id, account, released, release=False)
         self._ring([order])
         return order
+
+    def _note(self, outcome: object) -> None:
+        """Remember whether the store takes orders."""
+        if isinstance(outcome, StoreError | Unavailable) and outcome.code in UNWRITABLE:
+            self._failure, self._failed_s = outcome.code, self._clock.monotonic_s()
+        elif isinstance(outcome, Order):
+            self._failure = ""
 
     def _ring(self, orders: Sequence[Order]) -> None:
         """Have those that are due now begun."""
