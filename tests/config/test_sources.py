@@ -293,3 +293,56 @@ def test_the_command_shows_each_setting_and_where_it_came_from(monkeypatch: pyte
     assert rows["port"] == {"name": "port", "variable": "FILLWRIGHT_PORT", "value": "3456", "source": "PORT"}
     changed = CliRunner().invoke(app, ["config", "--json", "--changed"])
     assert [json.loads(line)["name"] for line in changed.stdout.splitlines()] == ["database_url", "port"]
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_may_be_meant() -> None:
+    told = _load(FILLWRIGHT_CONCURENCY="5", FILLWRIGHT_FEE="1", FILLWRIGHT_URL="x", FILLWRIGHT_API_KEY="k").warnings
+    assert told == (
+        "FILLWRIGHT_CONCURENCY is no setting and is not used; FILLWRIGHT_CONCURRENCY is one",
+        "FILLWRIGHT_FEE is no setting and is not used",
+    )
+
+
+NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_every_number_has_bounds(field: str) -> None:
+    for value in ("inf", "-inf", "nan", "1e308", "9" * 30, "-1" + "0" * 30, "x"):
+        with pytest.raises(ConfigError, match=rf"^setting {field} \(FILLWRIGHT_{field.upper()}\): "):
+            _load(**{f"FILLWRIGHT_{field.upper()}": value})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MAX_BODY_BYTES", "MAX_STREAMS", "STREAM_HEARTBEAT_S", "STREAM_BUFFER_EVENTS", "QUOTE_TIMEOUT_S",
+     "EXECUTION_TIMEOUT_S", "CONCURRENCY", "SWEEP_S"],
+)  # fmt: skip
+def test_what_nothing_could_run_on_is_refused(name: str) -> None:
+    for value in ("0", "-1"):
+        with pytest.raises(ConfigError, match=name):
+            _load(**{f"FILLWRIGHT_{name}": value})
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ConfigError, match="LEASE_TTL_S"):
+        _load(FILLWRIGHT_LEASE_TTL_S="0.4", FILLWRIGHT_HEARTBEAT_S="0.4")
+    with pytest.raises(ConfigError, match="DEFAULT_SLIPPAGE_BPS"):
+        _load(FILLWRIGHT_MAX_SLIPPAGE_BPS="49")
+    assert _load(FILLWRIGHT_MAX_SLIPPAGE_BPS="49", FILLWRIGHT_DEFAULT_SLIPPAGE_BPS="49").settings
+
+
+def test_keys_that_could_never_be_presented_are_refused_without_being_shown() -> None:
+    digest = "ab" * 32
+    for text in (
+        "secret", '{"account": "a"}', '[{"account": "a"}]', '[{"account": "a", "sha256": "secret"}]',
+        f'[{{"account": "", "sha256": "{digest}"}}]', f'[{{"account": "a", "sha256": "{digest}0"}}]',
+        f'[{{"account": "a", "sha256": "{digest}", "orders_per_minute": -1}}]',
+        f'[{{"account": "a", "sha256": "{digest}", "scopes": ["root"]}}]',
+    ):  # fmt: skip
+        with pytest.raises(
+            ConfigError, match=r"^setting api_keys \(FILLWRIGHT_API_KEYS\): not a JSON array"
+        ) as refused:
+            _load(FILLWRIGHT_API_KEYS=text)
+        assert "secret" not in str(refused.value)
+    assert _load(FILLWRIGHT_API_KEYS=f'[{{"account": "a", "sha256": "{digest.upper()}"}}]').settings.api_keys

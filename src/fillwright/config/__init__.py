@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fillwright.domain.errors import ConfigError
+
+_LONGEST_S = 31_536_000.0
+"""A year: no timer is set for longer."""
+_LONGEST_MS = 86_400_000
 
 
 class Mode(StrEnum):
@@ -38,10 +43,10 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `orders_per_minute` 0: unlimited.
     """
 
-    account: str
-    sha256: str
+    account: Annotated[str, msgspec.Meta(min_length=1)]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
     scopes: tuple[Scope, ...] = (Scope.READ, Scope.TRADE)
-    orders_per_minute: int = 0
+    orders_per_minute: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 
 
 class Settings(BaseSettings):
@@ -66,7 +71,7 @@ class Settings(BaseSettings):
     snapshot: Path | None = None
     live_config: Path | None = None
     signer_socket: Path = Path("fillwright-signer/signer.sock")
-    marker_sweep_s: float = Field(default=600.0, ge=0)
+    marker_sweep_s: float = Field(default=600.0, ge=0, le=_LONGEST_S)
     database_url: SecretStr | None = None
     database_pool_max: int = Field(default=10, ge=2, le=1_000)
     redis_url: SecretStr | None = None
@@ -80,77 +85,85 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     compat_default_dialect: Literal["", "000", "001", "002", "003", "004"] = ""
     compat_insecure: bool = False
-    max_body_bytes: int = 65_536
-    max_streams: int = 10_000
-    stream_heartbeat_s: float = 15.0
-    stream_buffer_events: int = 4_000
+    max_body_bytes: int = Field(default=65_536, ge=1, le=2**30)
+    max_streams: int = Field(default=10_000, ge=1, le=1_000_000)
+    stream_heartbeat_s: float = Field(default=15.0, gt=0, le=_LONGEST_S)
+    stream_buffer_events: int = Field(default=4_000, ge=1, le=10_000_000)
 
     default_slippage_bps: int = Field(default=50, ge=0, le=10_000)
     max_slippage_bps: int = Field(default=5_000, ge=0, le=10_000)
-    quote_timeout_s: float = 10.0
-    execution_timeout_s: float = 30.0
+    quote_timeout_s: float = Field(default=10.0, gt=0, le=_LONGEST_S)
+    execution_timeout_s: float = Field(default=30.0, gt=0, le=_LONGEST_S)
 
     accept_per_minute: int = Field(default=0, ge=0, le=1_000_000)
     concurrency: int = Field(default=10, ge=1, le=10_000)
-    orders_per_minute: int = Field(default=0, ge=0)
+    orders_per_minute: int = Field(default=0, ge=0, le=1_000_000)
     priority_step_s: float = Field(default=5.0, ge=0, le=86_400)
     wallet_order: bool = False
     max_retries: int = Field(default=3, ge=0, le=100)
-    backoff_s: float = Field(default=1.0, ge=0)
-    rebroadcast_s: float = Field(default=1.0, gt=0)
-    heartbeat_s: float = Field(default=0.4, gt=0)
-    lease_ttl_s: float = Field(default=1.4, gt=0)
-    sweep_s: float = Field(default=1.0, gt=0)
-    shutdown_timeout_s: float = Field(default=10.0, ge=0)
+    backoff_s: float = Field(default=1.0, ge=0, le=_LONGEST_S)
+    rebroadcast_s: float = Field(default=1.0, gt=0, le=_LONGEST_S)
+    heartbeat_s: float = Field(default=0.4, gt=0, le=_LONGEST_S)
+    lease_ttl_s: float = Field(default=1.4, gt=0, le=_LONGEST_S)
+    sweep_s: float = Field(default=1.0, gt=0, le=_LONGEST_S)
+    shutdown_timeout_s: float = Field(default=10.0, ge=0, le=_LONGEST_S)
     use_marker: bool = True
 
     paper_address: str = ""
     paper_rpc_url: SecretStr | None = None
     paper_pools: Annotated[tuple[str, ...], NoDecode] = ()
     paper_pairs: Annotated[tuple[str, ...], NoDecode] = ()
-    paper_seed: int = 1
+    paper_seed: int = Field(default=1, ge=-(2**63), lt=2**63)
     paper_market: bool = True
-    paper_slot_ms: int = Field(default=400, ge=1)
-    paper_finality_slots: int = Field(default=0, ge=0)
-    paper_raydium_quote_delay_ms: int = Field(default=200, ge=0)
-    paper_meteora_quote_delay_ms: int = Field(default=200, ge=0)
-    paper_execution_delay_min_ms: int = Field(default=2_000, ge=0)
-    paper_execution_delay_max_ms: int = Field(default=3_000, ge=0)
+    paper_slot_ms: int = Field(default=400, ge=1, le=_LONGEST_MS)
+    paper_finality_slots: int = Field(default=0, ge=0, le=1_000_000)
+    paper_raydium_quote_delay_ms: int = Field(default=200, ge=0, le=_LONGEST_MS)
+    paper_meteora_quote_delay_ms: int = Field(default=200, ge=0, le=_LONGEST_MS)
+    paper_execution_delay_min_ms: int = Field(default=2_000, ge=0, le=_LONGEST_MS)
+    paper_execution_delay_max_ms: int = Field(default=3_000, ge=0, le=_LONGEST_MS)
     paper_failure_rate: float = Field(default=0.05, ge=0, le=1)
     paper_drop_rate: float = Field(default=0.0, ge=0, le=1)
     paper_raydium_fee_bps: int = Field(default=30, ge=0, lt=10_000)
     paper_meteora_fee_bps: int = Field(default=20, ge=0, lt=10_000)
-    paper_raydium_liquidity: int = Field(default=100_000, gt=0)
-    paper_meteora_liquidity: int = Field(default=120_000, gt=0)
-    paper_raydium_price_low: float = Field(default=0.98, gt=0)
-    paper_raydium_price_high: float = Field(default=1.02, gt=0)
-    paper_meteora_price_low: float = Field(default=0.97, gt=0)
-    paper_meteora_price_high: float = Field(default=1.02, gt=0)
+    paper_raydium_liquidity: int = Field(default=100_000, gt=0, le=1_000_000_000)
+    paper_meteora_liquidity: int = Field(default=120_000, gt=0, le=1_000_000_000)
+    paper_raydium_price_low: float = Field(default=0.98, gt=0, le=1_000)
+    paper_raydium_price_high: float = Field(default=1.02, gt=0, le=1_000)
+    paper_meteora_price_low: float = Field(default=0.97, gt=0, le=1_000)
+    paper_meteora_price_high: float = Field(default=1.02, gt=0, le=1_000)
     paper_execution_price_low: float = Field(default=1.0, gt=0, le=10)
     paper_execution_price_high: float = Field(default=1.0, gt=0, le=10)
     paper_arbitrage_probability: float = Field(default=0.3, ge=0, le=1)
-    paper_volatility: float = Field(default=1.0, ge=0)
+    paper_volatility: float = Field(default=1.0, ge=0, le=100)
     paper_correlation: float = Field(default=0.5, ge=0, le=1)
     paper_concentrated: bool = False
-    paper_initial_balance: int = Field(default=1_000_000_000, ge=0)
-    paper_fee_lamports: int = Field(default=5_000, ge=0)
+    paper_initial_balance: int = Field(default=1_000_000_000, ge=0, lt=2**64)
+    paper_fee_lamports: int = Field(default=5_000, ge=0, lt=2**63)
 
-    @model_validator(mode="before")
+    @field_validator("api_keys", mode="before")
     @classmethod
-    def _decode(cls, values: dict[str, object]) -> dict[str, object]:
-        """`api_keys` is a JSON array, the other lists are separated by commas. An address or a file that is empty is
-        none."""
-        for name in ("database_url", "redis_url", "rpc_url", "paper_rpc_url", "snapshot", "live_config"):
-            if isinstance(values.get(name), str) and not str(values[name]).strip():
-                values[name] = None
-        keys = values.get("api_keys")
-        if isinstance(keys, str):
-            values["api_keys"] = msgspec.json.decode(keys, type=tuple[ApiKey, ...]) if keys.strip() else ()
-        for name in ("cors_origins", "paper_pools", "paper_pairs"):
-            listed = values.get(name)
-            if isinstance(listed, str):
-                values[name] = tuple(part.strip() for part in listed.split(",") if part.strip())
-        return values
+    def _decode_keys(cls, value: object) -> object:
+        """A JSON array. What it holds is never told."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return msgspec.json.decode(value, type=tuple[ApiKey, ...]) if value.strip() else ()
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise PydanticCustomError("api_keys", "not a JSON array of keys: {why}", {"why": str(error)}) from None
+
+    @field_validator("cors_origins", "paper_pools", "paper_pairs", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Separated by commas."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url", "redis_url", "rpc_url", "paper_rpc_url", "snapshot", "live_config", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """An address or a file that is empty is none."""
+        return None if isinstance(value, str) and not value.strip() else value
 
     @property
     def store_path(self) -> Path:
@@ -186,6 +199,12 @@ def check(settings: Settings) -> Settings:
     if not settings.api_keys and settings.mode is not Mode.PAPER:
         raise ConfigError(f"mode {settings.mode} needs FILLWRIGHT_API_KEYS")
     _check_chain(settings)
+    if settings.default_slippage_bps > settings.max_slippage_bps:
+        raise ConfigError("FILLWRIGHT_DEFAULT_SLIPPAGE_BPS exceeds FILLWRIGHT_MAX_SLIPPAGE_BPS")
+    if settings.lease_ttl_s <= settings.heartbeat_s:
+        raise ConfigError(
+            "FILLWRIGHT_LEASE_TTL_S must exceed FILLWRIGHT_HEARTBEAT_S: a lease would end before its renewal"
+        )
     if settings.paper_execution_delay_min_ms > settings.paper_execution_delay_max_ms:
         raise ConfigError("FILLWRIGHT_PAPER_EXECUTION_DELAY_MIN_MS exceeds …_MAX_MS")
     for name in ("RAYDIUM", "METEORA", "EXECUTION"):

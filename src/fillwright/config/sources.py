@@ -7,6 +7,7 @@ the file for a variable that is in both.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ from fillwright.config.keys import keypair_bytes
 from fillwright.domain.errors import ConfigError
 
 PREFIX = "FILLWRIGHT_"
+OTHERS = frozenset(PREFIX + name for name in ("URL", "API_KEY", "SIGNER_PASSPHRASE", "SIGNER_PASSPHRASE_FILE"))
+"""What commands read that are no engine."""
+_ALIKE = 0.9
 MASK = "****"
 MASKED_FIELDS = frozenset({"private_key", "api_keys"})
 PATH_IS_SECRET = frozenset({"rpc_url", "paper_rpc_url"})
@@ -70,7 +74,8 @@ def load(
     if values.get("environment") == "development" and "cors_origins" not in values:
         values["cors_origins"], sources["cors_origins"] = ("*",), "development"
     settings = _checked(values, sources)
-    return Loaded(settings, sources, tuple(_refuse_or_warn(settings, sources, reading)))
+    told = _refuse_or_warn(settings, sources, reading)
+    return Loaded(settings, sources, (*told, *_unknown(variables)))
 
 
 def database_url(*, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> str | None:
@@ -128,8 +133,6 @@ def _checked(values: dict[str, Any], sources: Mapping[str, str]) -> Settings:
         source = sources.get(str(first["loc"][0]) if first["loc"] else "", "")
         where = f" ({source})" if source not in ("", "default") else ""
         raise ConfigError(f"setting {name}{where}: {first['msg']}") from None
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise ConfigError(f"FILLWRIGHT_API_KEYS is not a JSON array of keys: {error}") from None
 
 
 def _refuse_or_warn(settings: Settings, sources: Mapping[str, str], reading: legacy.Reading) -> list[str]:
@@ -146,6 +149,17 @@ def _refuse_or_warn(settings: Settings, sources: Mapping[str, str], reading: leg
         warning = "PRIVATE_KEY is set, but the engine holds no key: give it to `fillwright signer run` alone"
         return [*_told(settings, reading, own), warning]
     return _told(settings, reading, own)
+
+
+def _unknown(variables: Mapping[str, str]) -> list[str]:
+    """Variables that are named like settings and are none, each with the setting that may be meant."""
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    told = []
+    for name in sorted(set(variables).difference(known, OTHERS)):
+        if name.startswith(PREFIX):
+            meant = "".join(f"; {one} is one" for one in difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE))
+            told.append(f"{name} is no setting and is not used{meant}")
+    return told
 
 
 def _told(settings: Settings, reading: legacy.Reading, own: set[str]) -> list[str]:
