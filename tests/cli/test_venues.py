@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from cli.terminals import on_terminal, piped
 from fillwright.venues.registry import FOLDERS, VENUES
@@ -72,3 +75,40 @@ def test_vectors_that_can_not_be_read_are_told_from_wrong_ones(tmp_path: Path) -
     empty = tmp_path / "empty"
     empty.mkdir()
     assert piped("venues", "verify", str(DATA / "pools"), str(empty)).status == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"{", b"hello", b"[]", b"null", b"{}", b'{"pool": "../../etc"}', b'{"pool": "raydium_amm_v4/none"}', b"\xff"],
+)
+def test_a_broken_line_is_named_with_its_file(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_bytes(VECTORS[0].read_bytes().splitlines()[0] + b"\n\n" + broken + b"\n")
+    ran = piped("venues", "verify", str(DATA / "pools"), str(path))
+    assert ran.status == 2
+    assert ran.err.startswith(f"vectors_invalid: {path}:3: ")
+
+
+def test_what_holds_no_vectors_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "folder").mkdir()
+    for name, status, why in (
+        ("none", 2, "no such file or folder"),
+        ("pipe", 2, "no regular file"),
+        ("empty.jsonl", 1, "no cases"),
+        ("folder", 1, "no cases"),
+    ):
+        ran = piped("venues", "verify", str(DATA / "pools"), str(tmp_path / name))
+        assert (ran.status, why in ran.err) == (status, True), ran
+
+
+def test_each_mismatch_is_shown(tmp_path: Path) -> None:
+    cases = [json.loads(line) for path in VECTORS for line in path.read_text().splitlines()]
+    cases = [case for case in cases if not case.get("error") and case.get("sequence") is None][:50]
+    for case in cases:
+        case["amount_out"] = int(case["amount_out"]) + 1
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text("".join(json.dumps(case) + "\n" for case in cases))
+    report = json.loads(piped("venues", "verify", str(DATA / "pools"), str(wrong)).out)
+    assert len(report["mismatches"]) == report["venues"][0]["mismatches"] == len(cases) == 50

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The DEX programs that can be priced.")
 
-MAX_SHOWN = 20
-"""Mismatches shown in full per vector file."""
+MAX_SHOWN = 10_000
+"""Mismatches shown; of more it is said how many."""
 SKIPPED = ("legacy_rounding",)
 """Files that list known differences instead of cases."""
 
@@ -82,39 +82,59 @@ def verify(
     """Check each venue's maths against recorded swaps; exit status 1 on any mismatch."""
     try:
         report = check(pools, vectors)
-    except (InvalidInput, OSError, ValueError, msgspec.MsgspecError) as error:
+    except (InvalidInput, OSError) as error:
         fail(InvalidInput("vectors_invalid", str(error)))
         raise typer.Exit(EXIT_USAGE) from error
     emit(report, json, lambda: _table(report))
     for line in report.mismatches if is_pretty(json) else ():
         console.print(Text(line, style="red"), soft_wrap=True)
+    if not report.venues:
+        fail(InvalidInput("vectors_invalid", "no cases in what was given: vectors are lines of files *.jsonl"))
     if report.mismatches or not report.venues:
         raise typer.Exit(EXIT_REFUSED)
 
 
 def check(pools: Path, vectors: list[Path]) -> Report:
-    """Check every case of `vectors`. Raises InvalidInput, OSError, ValueError, MsgspecError for unusable files."""
-    from fillwright.venues import vectors as golden
-
+    """Check every case of `vectors`. Raises InvalidInput, which names the file and the line, and OSError."""
+    report = Report([], [])
     results: dict[str, VenueResult] = {}
-    mismatches: list[str] = []
     snapshots: dict[str, dict[Address, Account]] = {}
     for path in _files(vectors):
-        shown = 0
         for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
             if not raw.strip():
                 continue
-            line = golden.parse_line(raw)
-            accounts = _snapshot(pools, line.pool, snapshots) if line.pool else {}
-            venue = golden.venue_id(accounts, line)
-            result = results.setdefault(venue, VenueResult(venue))
-            result.sequences += line.sequence is not None
-            for verdict in golden.check_line(accounts, line):
-                _count(result, verdict.outcome)
-                if verdict.outcome is golden.Outcome.MISMATCH and shown < MAX_SHOWN:
-                    shown += 1
-                    mismatches.append(f"{path.name}:{number} {venue} {_describe(verdict.case)}: {verdict.detail}")
-    return Report(list(results.values()), mismatches)
+            try:
+                report.mismatches += _check_line(pools, raw, f"{path.name}:{number}", results, snapshots)
+            except (InvalidInput, ValueError, msgspec.MsgspecError) as error:
+                raise InvalidInput("vectors_invalid", f"{path}:{number}: {error}") from error
+    report.venues = list(results.values())
+    left_out = len(report.mismatches) - MAX_SHOWN
+    if left_out > 0:
+        report.mismatches[MAX_SHOWN:] = [f"… and {left_out} more"]
+    return report
+
+
+def _check_line(
+    pools: Path,
+    raw: bytes,
+    where: str,
+    results: dict[str, VenueResult],
+    snapshots: dict[str, dict[Address, Account]],
+) -> list[str]:
+    """Count the cases of one line. Its mismatches, for people."""
+    from fillwright.venues import vectors as golden
+
+    line = golden.parse_line(raw)
+    accounts = _snapshot(pools, line.pool, snapshots) if line.pool else {}
+    venue = golden.venue_id(accounts, line)
+    result = results.setdefault(venue, VenueResult(venue))
+    result.sequences += line.sequence is not None
+    mismatches = []
+    for verdict in golden.check_line(accounts, line):
+        _count(result, verdict.outcome)
+        if verdict.outcome is golden.Outcome.MISMATCH:
+            mismatches.append(f"{where} {venue} {_describe(verdict.case)}: {verdict.detail}")
+    return mismatches
 
 
 def _count(result: VenueResult, outcome: str) -> None:
@@ -132,8 +152,14 @@ def _describe(case: Case) -> str:
 def _files(vectors: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in vectors:
+        if not path.exists():
+            raise InvalidInput("vectors_invalid", f"{path}: no such file or folder")
         inside = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
-        found += [file for file in inside if not any(part in file.name for part in SKIPPED)]
+        inside = [file for file in inside if not any(part in file.name for part in SKIPPED)]
+        odd = next((file for file in inside if not file.is_file()), None)
+        if odd is not None:
+            raise InvalidInput("vectors_invalid", f"{odd}: no regular file")
+        found += inside
     return found
 
 
