@@ -237,3 +237,16 @@ def test_an_address_in_use_is_a_clear_error() -> None:
             await second.start()
 
     served(test)
+
+
+def test_the_reference_is_written_for_people() -> None:
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            page = (await client.get("/docs")).text
+            prose, shapes = page.split("<h2>Shapes</h2>")
+            assert "`" not in prose
+            assert "<code>amount_units</code> in base units" in prose
+            for name in re.findall(r'href="#([^"]+)"', prose):
+                assert f'<pre id="{name}">' in shapes
+
+    served(test)

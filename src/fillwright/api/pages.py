@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -59,7 +60,7 @@ def docs(specification: Mapping[str, Any], mode: str) -> str:
     """The OpenAPI document as one page."""
     info = specification["info"]
     title = f"{info['title']} API {info['version']}"
-    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in info["description"].strip().split("\n\n"))
+    paragraphs = "".join(f"<p>{_prose(text)}</p>" for text in info["description"].strip().split("\n\n"))
     operations = "".join(_operations(specification["paths"]))
     schemas = "".join(_schema(name, held) for name, held in sorted(specification["components"]["schemas"].items()))
     return _page(
@@ -74,7 +75,7 @@ def _operations(paths: Mapping[str, Any]) -> Iterator[str]:
         for method, operation in methods.items():
             yield (
                 f'<section><h3><b class="method">{method.upper()}</b> <code>{escape(path)}</code></h3>'
-                f"<p>{escape(operation.get('description', ''))}</p>{_parameters(operation)}{_body(operation)}"
+                f"<p>{_prose(operation.get('description', ''))}</p>{_parameters(operation)}{_body(operation)}"
                 f"{_responses(operation)}</section>"
             )
 
@@ -82,7 +83,7 @@ def _operations(paths: Mapping[str, Any]) -> Iterator[str]:
 def _parameters(operation: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(one['name'])}</code></td><td>{escape(one['in'])}</td>"
-        f"<td>{escape(one.get('description', ''))}</td></tr>"
+        f"<td>{_prose(one.get('description', ''))}</td></tr>"
         for one in operation.get("parameters", ())
     )
     return f"<table>{rows}</table>" if rows else ""
@@ -101,7 +102,7 @@ def _responses(operation: Mapping[str, Any]) -> str:
     rows = ""
     for status, response in operation["responses"].items():
         shapes = " ".join(_link(content["schema"]) for content in response.get("content", {}).values())
-        rows += f"<tr><td><code>{status}</code></td><td>{escape(response['description'])}</td><td>{shapes}</td></tr>"
+        rows += f"<tr><td><code>{status}</code></td><td>{_prose(response['description'])}</td><td>{shapes}</td></tr>"
     return f"<table>{rows}</table>"
 
 
@@ -113,4 +114,10 @@ def _link(schema: Mapping[str, Any]) -> str:
 def _schema(name: str, held: Mapping[str, Any]) -> str:
     text = msgspec.json.format(msgspec.json.encode(held), indent=2).decode()
     label = f"<summary><code>{escape(name)}</code></summary>"
-    return f'<details id="{escape(name)}">{label}<pre>{escape(text)}</pre></details>'
+    # The name stands inside, because a browser unfolds what it is led into.
+    return f'<details>{label}<pre id="{escape(name)}">{escape(text)}</pre></details>'
+
+
+def _prose(text: str) -> str:
+    """Text in which `code` stands between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
