@@ -203,3 +203,30 @@ def test_without_keys_only_local_callers_are_served() -> None:
     for host in ("10.0.0.1", "192.168.1.7", "2001:db8::1", "0.0.0.0"):  # noqa: S104 - a caller's address
         with pytest.raises(Unauthorized):
             held.admit([], (host, 1), Scope.READ)
+
+
+def test_a_page_of_another_site_can_command_nothing_where_there_are_no_keys() -> None:
+    """Its browser would send a request without a body of its own, and only keep the answer from it."""
+
+    async def test(world: World) -> None:
+        async with world.client() as client:
+            order_id = (await client.post("/v1/orders", json={**BODY, "hold": True})).json()["id"]
+            for path in (f"/v1/orders/{order_id}/cancel", f"/v1/orders/{order_id}/release", "/v1/admin/queue/pause"):
+                for origin in ("https://evil.example", "null", "http://[", f"{world.url}0"):
+                    refused = await client.post(path, headers={"Origin": origin, "Content-Type": "text/plain"})
+                    assert (refused.status_code, refused.json()["code"]) == (403, "origin_not_allowed"), origin
+            assert (await client.get(f"/v1/orders/{order_id}")).json()["status"] == "waiting"
+            assert (await client.get("/v1/admin/queue")).json()["state"] == "running"
+            for origin in (world.url, "https://desk.example"):
+                paused = await client.post("/v1/admin/queue/pause", headers={"Origin": origin})
+                assert paused.json()["state"] == "paused"
+
+    served(test, cors_origins="https://desk.example")
+
+
+def test_with_keys_an_origin_is_no_matter_for_none_is_sent_by_a_browser_itself() -> None:
+    async def test(world: World) -> None:
+        async with world.client(headers={"X-API-Key": "chief", "Origin": "https://elsewhere.example"}) as client:
+            assert (await client.post("/v1/admin/queue/pause")).status_code == 200
+
+    served(test, api_keys=THREE)

@@ -117,13 +117,14 @@ def test_a_frame_over_16_kib_closes_with_1009() -> None:
 
 def test_a_page_of_another_site_may_not_open_a_stream() -> None:
     async def test(world: World) -> None:
-        with pytest.raises(InvalidStatus) as refused:
-            async with socket(world, origin="https://evil.example"):
-                pass
-        response = refused.value.response
-        assert response.status_code == 403
-        assert response.headers["Fillwright-Mode"] == "paper"
-        assert wire.decode(bytes(response.body), wire.Problem).code == "origin_not_allowed"
+        for theirs in ("https://evil.example", "http://["):
+            with pytest.raises(InvalidStatus) as refused:
+                async with socket(world, origin=theirs):
+                    pass
+            response = refused.value.response
+            assert response.status_code == 403
+            assert response.headers["Fillwright-Mode"] == "paper"
+            assert wire.decode(bytes(response.body), wire.Problem).code == "origin_not_allowed"
         for origin in (world.url, "https://desk.example"):
             async with socket(world, origin=origin) as connection:
                 await send(connection, op="ping")

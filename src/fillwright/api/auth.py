@@ -8,10 +8,11 @@ elsewhere are refused.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -44,9 +45,17 @@ class Gate:
     """Turns headers into a Principal, and counts orders where they are limited."""
 
     def __init__(self, settings: Settings, clock: Clock, limiter: Limiter | None = None) -> None:
+        self._settings = settings
         self._keys = tuple((key.sha256.lower().encode(), _principal(key)) for key in settings.api_keys)
         self._limiter = limiter or LocalLimiter(clock)
         self._everybody = Window("all", settings.accept_per_minute)
+
+    def admit_command(self, headers: Headers, client: tuple[str, int] | None, scope: Scope) -> Principal:
+        """As `admit`, for a request that does something and has no body. Without keys a page of any site could send
+        it through a browser on this machine: that is refused."""
+        if not self._keys:
+            check_origin(dict(headers), self._settings)
+        return self.admit(headers, client, scope)
 
     def admit(self, headers: Headers, client: tuple[str, int] | None, scope: Scope) -> Principal:
         """The caller, if it may do what needs `scope`. Raises Unauthorized."""
@@ -92,6 +101,26 @@ class Gate:
         if found is None:
             raise Unauthorized("no such API key", code="key_unknown")
         return found
+
+
+def check_origin(headers: Mapping[bytes, bytes], settings: Settings) -> None:
+    """Refuse a browser's page of another site: browsers let any page open any socket, and send any request that has
+    no body of its own. Raises Unauthorized."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return
+    text = origin.decode("latin-1")
+    if "*" in settings.cors_origins or text in settings.cors_origins:
+        return
+    if _netloc(text) != headers.get(b"host", b"").decode("latin-1").lower():
+        raise Unauthorized("pages of this origin may not do this", code="origin_not_allowed")
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _principal(key: ApiKey) -> Principal:

@@ -124,7 +124,8 @@ def caller(gate: Gate, scope: KeyScope) -> Caller:
 
     async def admit(request: Request) -> Principal:
         client = request.client
-        return gate.admit(request.scope["headers"], (client.host, client.port) if client else None, scope)
+        ask = gate.admit if request.method == "GET" else gate.admit_command
+        return ask(request.scope["headers"], (client.host, client.port) if client else None, scope)
 
     return admit
 

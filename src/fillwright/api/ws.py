@@ -8,15 +8,14 @@ frame, the fifth one closes with 1008; a frame over 16 KiB closes with 1009, a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
 from fillwright import observe, wire
 from fillwright.api import parsing, views
-from fillwright.api.auth import Gate, Principal
+from fillwright.api.auth import Gate, Principal, check_origin
 from fillwright.api.events import Encoded, Target
 from fillwright.api.feed import Feed
 from fillwright.api.frames import EXTENSION
@@ -27,8 +26,7 @@ from fillwright.api.problems import deny
 from fillwright.api.services import Services
 from fillwright.api.streams import Hub
 from fillwright.config import Scope as KeyScope
-from fillwright.config import Settings
-from fillwright.domain.errors import FillwrightError, InvalidInput, NotFound, Unauthorized
+from fillwright.domain.errors import FillwrightError, InvalidInput, NotFound
 from fillwright.domain.orders import OrderId
 
 MAX_FRAME_BYTES = 16_384
@@ -79,18 +77,6 @@ class StreamEndpoint:
             await socket.run(receive)
         finally:
             self._hub.leave(socket.feed, "ws", socket.feed.targets)
-
-
-def check_origin(headers: Mapping[bytes, bytes], settings: Settings) -> None:
-    """Refuse a browser's page of another site: browsers let any page open any socket. Raises Unauthorized."""
-    origin = headers.get(b"origin")
-    if origin is None:
-        return
-    text = origin.decode("latin-1")
-    if "*" in settings.cors_origins or text in settings.cors_origins:
-        return
-    if urlsplit(text).netloc.lower() != headers.get(b"host", b"").decode("latin-1").lower():
-        raise Unauthorized("pages of this origin may not open streams", code="origin_not_allowed")
 
 
 class _Socket:

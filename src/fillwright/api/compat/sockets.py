@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from fillwright import observe
 from fillwright.api import parsing
+from fillwright.api.auth import check_origin
 from fillwright.api.compat import shapes
 from fillwright.api.compat.access import Door
 from fillwright.api.compat.dialects import DIALECT_HEADER, DIALECTS, STEPS
@@ -27,7 +28,7 @@ from fillwright.api.outbox import Message, Outbox, ReaderTooSlow
 from fillwright.api.problems import deny
 from fillwright.api.services import Services
 from fillwright.api.streams import Hub
-from fillwright.api.ws import MAX_ERRORS, MAX_FRAME_BYTES, check_origin
+from fillwright.api.ws import MAX_ERRORS, MAX_FRAME_BYTES
 from fillwright.config import Scope as KeyScope
 from fillwright.domain.errors import FillwrightError, InvalidInput
 from fillwright.domain.orders import Order, OrderEvent, OrderId
