@@ -47,10 +47,10 @@ class Archive:
     async def page(self, after: int) -> Page:
         """Some events after `after`, ascending, without a hole; none at the log's end. Raises what the store raises."""
         number = after // PAGE_EVENTS
-        page = self._pages.pop(number, None)
+        page = self._pages.get(number)
         if page is None:
             page = await self._read_once(number)
-        if page.full:
+        else:
             self._keep(number, page)
         if after == number * PAGE_EVENTS:
             return page
@@ -77,9 +77,15 @@ class Archive:
         start = number * PAGE_EVENTS
         events = await self._store.events_since(start, PAGE_EVENTS)
         reached = events[-1].sequence if events else start
-        return Page(await self._encoder.encode(events), reached, len(events) == PAGE_EVENTS)
+        page = Page(await self._encoder.encode(events), reached, len(events) == PAGE_EVENTS)
+        if page.full:
+            # Here, not where it was waited for: nobody may look again before the first who waited goes on.
+            self._keep(number, page)
+        return page
 
     def _keep(self, number: int, page: Page) -> None:
+        """Remember a page as the one wanted last."""
+        self._pages.pop(number, None)
         self._pages[number] = page
         if len(self._pages) > MAX_PAGES:
             self._pages.pop(next(iter(self._pages)))
