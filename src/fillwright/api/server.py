@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 
 import uvicorn
@@ -25,6 +25,8 @@ UNSENT_BYTES = 512 * 1024
 """What the system keeps of a connection beyond what is on its way: a client that stops reading is noticed then, where
 the system knows such a limit (its connections inherit it), and not after megabytes."""
 _UNSENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+OTHER_FILES = 1_000
+"""What a process has open beside its streams: plain requests, databases."""
 _POLL_S = 0.005
 
 
@@ -58,6 +60,7 @@ class Server:
 
     async def start(self) -> None:
         """Bind and serve. Raises ConfigError where the address can't be bound."""
+        allow_files(self._settings.max_streams + OTHER_FILES)
         self._socket = _bind(self._settings.host, self._settings.port)
         server = _Quiet(_options(self._api, self._request_timeout_s))
         self._server = server
@@ -76,6 +79,20 @@ class Server:
         self._server.should_exit = True
         await self._task
         self._server = self._task = None
+
+
+def allow_files(wanted: int) -> None:
+    """Let this process have `wanted` files open, as far as the system's hard limit goes: the usual soft one of 1,024
+    refuses connections long before there are as many streams as the settings allow."""
+    try:
+        import resource
+    except ImportError:  # a system without such limits
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
 def _bind(host: str, port: int) -> socket.socket:
