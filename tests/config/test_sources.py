@@ -346,3 +346,10 @@ def test_keys_that_could_never_be_presented_are_refused_without_being_shown() ->
             _load(FILLWRIGHT_API_KEYS=text)
         assert "secret" not in str(refused.value)
     assert _load(FILLWRIGHT_API_KEYS=f'[{{"account": "a", "sha256": "{digest.upper()}"}}]').settings.api_keys
+
+
+def test_a_file_of_settings_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"\.env can't be read: it is not UTF-8"):
+        load({}, environ={}, dotenv=path)

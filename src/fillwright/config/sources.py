@@ -113,7 +113,7 @@ def shown(field: str, value: object) -> str:
 
 def _variables(environ: Mapping[str, str], dotenv: Path | None) -> tuple[dict[str, str], dict[str, str]]:
     """Every variable by its upper-case name, and a prefix for each that says where it stood."""
-    in_file = {} if dotenv is None or not dotenv.is_file() else dotenv_values(dotenv)
+    in_file = {} if dotenv is None or not dotenv.is_file() else _read(dotenv)
     variables: dict[str, str] = {}
     origins: dict[str, str] = {}
     for name, value in in_file.items():
@@ -122,6 +122,13 @@ def _variables(environ: Mapping[str, str], dotenv: Path | None) -> tuple[dict[st
     for name, value in environ.items():
         variables[name.upper()], origins[name.upper()] = value, ""
     return variables, origins
+
+
+def _read(dotenv: Path) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(dotenv)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{dotenv} can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
 
 
 def _checked(values: dict[str, Any], sources: Mapping[str, str]) -> Settings:
