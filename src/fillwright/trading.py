@@ -177,10 +177,13 @@ async def _paper(settings: Settings, clock: Clock, opened: AsyncExitStack) -> Tr
     loaded = load_pools(settings.snapshot) if settings.snapshot is not None else None
     origin = Origin(tokens=TokenList(MAINNET_TOKENS), loaded=loaded)
     signer = _paper_signer(settings)
+    goes_on = settings.ledger_path.exists()
     chain = await _paper_chain(settings, clock, origin, signer, opened)
     unpriced = loaded.unpriced if loaded is not None else ()
     market = PaperMarketFeed(settings=settings, clock=clock, chain=chain, tokens=origin.tokens, unpriced=unpriced)
     notes = loaded.notes if loaded is not None else ()
+    if goes_on:
+        notes = (f"the paper world in {settings.ledger_path} goes on: its pools are as they were left", *notes)
     return Trading(chain, market, signer, marker_secret(settings.data_dir), notes=notes)
 
 
