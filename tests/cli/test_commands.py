@@ -291,3 +291,9 @@ def test_the_help_does_not_load_the_engine() -> None:
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_help_names_arguments_as_it_speaks_of_them() -> None:
+    for command in ("quote", "order"):
+        usage = re.sub(r"\s+", " ", piped(command, "--help").out)
+        assert "{INPUT} {OUTPUT} {AMOUNT}" in usage

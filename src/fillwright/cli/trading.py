@@ -10,8 +10,8 @@ from fillwright.cli.output import console, emit
 from fillwright.cli.remote import DEFAULT_URL, ApiKey, Json, Url, run, whole_id
 
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="Token to spend: symbol or mint.")]
-Output = Annotated[str, typer.Argument(help="Token to receive: symbol or mint.")]
-Amount = Annotated[str, typer.Argument(help="Amount in whole tokens, such as 1.5.")]
+Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="Token to receive: symbol or mint.")]
+Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Amount in whole tokens, such as 1.5.")]
 ExactOut = Annotated[bool, typer.Option("--exact-out", help="AMOUNT is what to receive.")]
 Slippage = Annotated[int | None, typer.Option("--slippage-bps", help="Tolerance after the quote, in basis points.")]
 FillTo = Annotated[
