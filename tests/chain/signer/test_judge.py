@@ -12,7 +12,7 @@ from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import request_heap_frame, set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
-from solders.message import Message, MessageV0, to_bytes_versioned
+from solders.message import Message, MessageAddressTableLookup, MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.system_program import (
     AdvanceNonceAccountParams,
@@ -46,7 +46,7 @@ from tests.chain.signer.orders import (
 )
 
 from fillwright.chain import programs
-from fillwright.chain.signer.judge import judge, judge_sweep
+from fillwright.chain.signer.judge import judge, judge_sweep, tables_used
 from fillwright.chain.signer.policy import Floor, Policy
 from fillwright.domain.accounts import WRAPPED_SOL, Mint
 from fillwright.domain.amounts import SwapMode
@@ -209,6 +209,7 @@ HOSTILE: dict[str, Callable[[], list[Instruction]]] = {
     ),
     "a marker with space": lambda: with_first(marker(space=165)),
     "a marker too dear": lambda: with_first(marker(lamports=2_000_001)),
+    "a marker that does not outlive its transaction": lambda: with_first(marker(lamports=0)),
     "a marker elsewhere": lambda: with_first(marker(to_pubkey=UNKNOWN)),
     "a marker that is not first": lambda: [*parts(ORDER)[1:], parts(ORDER)[0]],
     "an account created": lambda: plus(
@@ -301,6 +302,11 @@ def with_table() -> bytes:
     return bytes(to_bytes_versioned(MessageV0.try_compile(ME, parts(ORDER), [account], Hash.hash(b"x"))))
 
 
+def an_empty_lookup(parsed: MessageV0) -> MessageV0:
+    lookups = [MessageAddressTableLookup(TABLE, b"", b"")]
+    return MessageV0(parsed.header, parsed.account_keys, parsed.recent_blockhash, parsed.instructions, lookups)
+
+
 TABLE_ADDRESSES = [meta.pubkey for meta in swap(AMOUNT, ORDER.limit).accounts if meta.pubkey != ME]
 BYTES: dict[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
@@ -313,10 +319,25 @@ BYTES: dict[str, Callable[[], bytes]] = {
     "an account listed twice": lambda: raw_v0(an_account_twice),
     "an account past the end": lambda: raw_v0(an_account_past_the_end),
     "a lookup table that the policy does not know": with_table,
+    "a lookup table without a lookup": lambda: raw_v0(an_empty_lookup),
     "somebody else's whole transaction": lambda: message(
         [transfer(TransferParams(from_pubkey=THIEF, to_pubkey=ME, lamports=1))], THIEF
     ),
 }
+
+
+def test_a_table_that_is_named_without_a_lookup_is_refused_before_it_is_read() -> None:
+    with pytest.raises(SignerRefused):
+        tables_used(raw_v0(an_empty_lookup))
+
+
+@pytest.mark.parametrize("seed", ["x" * 33, "é" * 17])
+def test_a_marker_whose_seed_no_account_can_have_is_refused(seed: str) -> None:
+    data = b"\x03\x00\x00\x00" + bytes(ME) + len(seed.encode()).to_bytes(8, "little") + seed.encode()
+    data += (890_880).to_bytes(8, "little") + bytes(8) + bytes(programs.SYSTEM)
+    made = Instruction(programs.SYSTEM, data, [AccountMeta(ME, True, True), AccountMeta(UNKNOWN, False, True)])
+    with pytest.raises(SignerRefused):
+        judge(message(with_first(made)), replace(ORDER, marker_seed=seed), ME, policy(), {})
 
 
 @pytest.mark.parametrize("name", BYTES)

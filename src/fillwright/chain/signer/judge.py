@@ -25,6 +25,7 @@ from fillwright.domain.transactions import SwapPlan
 MAX_MESSAGE_BYTES = 1_232 - 65
 MAX_INSTRUCTIONS = 32
 MAX_LOOKUPS = 16
+MAX_SEED_BYTES = 32
 SIGNATURE_FEE_LAMPORTS = 5_000
 _BPS = 10_000
 _UNITS_PER_INSTRUCTION = 200_000
@@ -67,7 +68,10 @@ def tables_used(message: bytes) -> dict[str, int]:
     found: dict[str, int] = {}
     for lookup in _decode(message).address_table_lookups:
         name = str(lookup.account_key)
-        found[name] = max(found.get(name, 0), *lookup.writable_indexes, *lookup.readonly_indexes)
+        indexes = [*lookup.writable_indexes, *lookup.readonly_indexes]
+        if not indexes:
+            raise _refused("a lookup table is named of which nothing is used")
+        found[name] = max(found.get(name, 0), *indexes)
     return found
 
 
@@ -209,6 +213,8 @@ class _Case:
         seed = self.plan.marker_seed
         if not seed:
             raise _refused("an account is created that the order does not ask for")
+        if len(seed.encode()) > MAX_SEED_BYTES:
+            raise _refused("no account has so long a seed")
         rest = data[4:]
         head = bytes(self.wallet) + len(seed.encode()).to_bytes(8, "little") + seed.encode()
         if not rest.startswith(head) or len(rest) != len(head) + 48:
@@ -217,6 +223,9 @@ class _Case:
         owner = Pubkey.from_bytes(rest[len(head) + 16 :])
         if owner != programs.SYSTEM or any(space) or account != programs.marker_account(self.wallet, seed):
             raise _refused("the marker is not an empty account of the wallet")
+        if not any(lamports):
+            # Such an account is gone when the transaction ends: the next one of the order would succeed too.
+            raise _refused("the marker would not stand: it gets no lamports")
         if int.from_bytes(lamports, "little") > self.policy.max_marker_lamports:
             raise _refused("the marker costs more than the policy allows")
         self.marker = str(account)
