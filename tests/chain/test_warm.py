@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from solders.hash import Hash
+
 from fakes.clock import ManualClock
 from fillwright.chain.messages import BlockhashJson, Context, FeeSample, InContext
 from fillwright.chain.warm import FEES_FRESH_S, FEES_USABLE_S, RecentBlockhash, RecentFees
 from fillwright.domain.errors import ChainError
+
+
+def hash_of(number: int) -> str:
+    return str(Hash.hash(bytes([number])))
 
 
 class FakeRpc:
@@ -24,7 +30,7 @@ class FakeRpc:
         if self.down:
             raise ChainError("away")
         if method == "getLatestBlockhash":
-            return InContext(Context(1), BlockhashJson(f"hash-{self.calls}", 100 + self.calls))
+            return InContext(Context(1), BlockhashJson(hash_of(self.calls), 100 + self.calls))
         assert method == "getRecentPrioritizationFees"
         return [FeeSample(1, self.calls)]
 
@@ -38,9 +44,9 @@ def test_a_blockhash_is_held_for_its_life_and_comes_with_its_own_height() -> Non
         assert await held.get() == first
         await clock.advance(0.2)
         second = await held.get()
-        assert (second.value, second.last_valid_block_height) == ("hash-2", 102)
+        assert (second.value, second.last_valid_block_height) == (hash_of(2), 102)
         held.forget()
-        assert (await held.get()).value == "hash-3"
+        assert (await held.get()).value == hash_of(3)
         asked = RecentBlockhash(rpc, clock)  # type: ignore[arg-type]
         assert await asked.get() != await asked.get()
 
@@ -55,7 +61,7 @@ def test_who_keeps_a_blockhash_renews_it_before_anybody_needs_it() -> None:
         await clock.advance(10.0)
         calls = rpc.calls
         assert calls == 11
-        assert (await held.get()).value == f"hash-{calls}"
+        assert (await held.get()).value == hash_of(calls)
         assert rpc.calls == calls
         rpc.down = True
         await clock.advance(5.0)

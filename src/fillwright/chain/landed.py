@@ -16,6 +16,7 @@ import msgspec
 from solders.errors import BincodeError
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from fillwright.chain.messages import Meta, TokenBalance, TransactionJson
@@ -25,6 +26,8 @@ from fillwright.chain.swaps import SwapCall, decode_swap
 from fillwright.domain.errors import ChainError
 from fillwright.domain.transactions import LandedTransaction
 
+MAX_SEED_BYTES = 32
+_SIGNED_BYTES = 1 + 64
 _TRANSFER = (2).to_bytes(4, "little")
 _CREATE_WITH_SEED = (3).to_bytes(4, "little")
 
@@ -39,6 +42,12 @@ class Parsed(msgspec.Struct, frozen=True):
     def wallet(self) -> Pubkey:
         return self.keys[0]
 
+    def key(self, index: int) -> Pubkey:
+        """Raises ChainError where the transaction lists no such account."""
+        if index >= len(self.keys):
+            raise ChainError("a balance of an account that the transaction does not list", code="metadata_missing")
+        return self.keys[index]
+
     @property
     def program_ids(self) -> list[str]:
         return [str(program) for program, _, _ in self.instructions]
@@ -50,6 +59,8 @@ class Parsed(msgspec.Struct, frozen=True):
         if program != SYSTEM or not data.startswith(_CREATE_WITH_SEED) or len(accounts) < 2 or len(data) < 44:
             return None
         seed = data[44 : 44 + int.from_bytes(data[36:44], "little")]
+        if len(seed) > MAX_SEED_BYTES:
+            return None
         try:
             return accounts[1] if marker_account(self.wallet, seed.decode()) == accounts[1] else None
         except (UnicodeDecodeError, ValueError):
@@ -91,7 +102,11 @@ def read_landed(signature: str, answer: TransactionJson) -> LandedTransaction:
     if meta is None:
         raise ChainError("the node keeps no metadata of this transaction", code="metadata_missing")
     loaded = meta.loaded_addresses
-    parsed = parse(answer.transaction[0], () if loaded is None else (*loaded.writable, *loaded.readonly))
+    raw = answer.transaction[0]
+    parsed = parse(raw, () if loaded is None else (*loaded.writable, *loaded.readonly))
+    signed = Signature.from_string(signature)
+    if raw[:_SIGNED_BYTES] != b"\x01" + bytes(signed) or not signed.verify(parsed.wallet, raw[_SIGNED_BYTES:]):
+        raise ChainError("the node told of another transaction", code="transaction_unreadable")
     marker = parsed.marker
     revert, detail = explain(meta.err, parsed.program_ids, meta.log_messages or (), marker is not None)
     amount_in = amount_out = rent = tips = 0
@@ -142,7 +157,7 @@ def movements(parsed: Parsed, meta: Meta, tips: int) -> tuple[int, int, int]:
 def reserves_before(parsed: Parsed, balances: tuple[TokenBalance, ...] | None) -> dict[str, int]:
     """What every token account beside the wallet's own held before; empty where the node does not tell."""
     own = {key for swap in parsed.swaps() for key in (swap.source, swap.destination)}
-    held = {parsed.keys[each.account_index]: int(each.ui_token_amount.amount) for each in balances or ()}
+    held = {parsed.key(each.account_index): int(each.ui_token_amount.amount) for each in balances or ()}
     return {str(key): units for key, units in held.items() if key not in own}
 
 
@@ -150,6 +165,6 @@ def _token_changes(parsed: Parsed, meta: Meta) -> dict[Pubkey, int]:
     changes: dict[Pubkey, int] = {}
     for sign, balances in ((-1, meta.pre_token_balances), (1, meta.post_token_balances)):
         for balance in balances or ():
-            key = parsed.keys[balance.account_index]
+            key = parsed.key(balance.account_index)
             changes[key] = changes.get(key, 0) + sign * int(balance.ui_token_amount.amount)
     return changes

@@ -1,12 +1,18 @@
-"""The JSON of Solana's RPC, as far as it is read here. Base64 account data is decoded in place by msgspec."""
+"""The JSON of Solana's RPC, as far as it is read here. Base64 account data is decoded in place by msgspec.
+
+A number that can't be (below zero, beyond what is ever told) can't be read, nor can an outcome without its `err`:
+what is left out is not taken for success.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Slots, heights, lamports, units: none ever exceeds what a signed number of 64 bits holds."""
 
 
 class RpcErrorBody(msgspec.Struct):
@@ -23,7 +29,7 @@ class Reply(msgspec.Struct, Generic[T]):
 
 
 class Context(msgspec.Struct):
-    slot: int
+    slot: Count
 
 
 class InContext(msgspec.Struct, Generic[T]):
@@ -36,7 +42,7 @@ class InContext(msgspec.Struct, Generic[T]):
 class AccountJson(msgspec.Struct):
     """`data` is (bytes, "base64")."""
 
-    lamports: int
+    lamports: Count
     owner: str
     data: tuple[bytes, str]
     executable: bool = False
@@ -49,34 +55,36 @@ class KeyedAccountJson(msgspec.Struct):
 
 class BlockhashJson(msgspec.Struct, rename="camel"):
     blockhash: str
-    last_valid_block_height: int
+    last_valid_block_height: Count
 
 
 class EpochInfo(msgspec.Struct, rename="camel"):
-    absolute_slot: int
-    block_height: int
-    epoch: int
+    absolute_slot: Count
+    block_height: Count
+    epoch: Count
 
 
 class StatusJson(msgspec.Struct, rename="camel"):
-    slot: int
-    err: Any = None
+    """`confirmations` null: rooted, for nodes that tell no `confirmation_status`."""
+
+    slot: Count
+    err: Any
     confirmation_status: str | None = None
-    confirmations: int | None = None
+    confirmations: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class HistoryEntry(msgspec.Struct, rename="camel"):
     signature: str
-    slot: int
+    slot: Count
     err: Any = None
 
 
 class UiAmount(msgspec.Struct):
-    amount: str
+    amount: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,20}$")]
 
 
 class TokenBalance(msgspec.Struct, rename="camel"):
-    account_index: int
+    account_index: Count
     mint: str
     ui_token_amount: UiAmount
     owner: str = ""
@@ -90,40 +98,40 @@ class LoadedAddresses(msgspec.Struct):
 class Meta(msgspec.Struct, rename="camel"):
     """A landed transaction's metadata. Balances are by account: static keys, then loaded ones."""
 
-    fee: int
-    pre_balances: tuple[int, ...]
-    post_balances: tuple[int, ...]
-    err: Any = None
+    fee: Count
+    pre_balances: tuple[Count, ...]
+    post_balances: tuple[Count, ...]
+    err: Any
     pre_token_balances: tuple[TokenBalance, ...] | None = ()
     post_token_balances: tuple[TokenBalance, ...] | None = ()
     loaded_addresses: LoadedAddresses | None = None
     log_messages: tuple[str, ...] | None = ()
-    compute_units_consumed: int | None = None
+    compute_units_consumed: Count | None = None
 
 
 class TransactionJson(msgspec.Struct, rename="camel"):
     """`transaction` is (bytes, "base64")."""
 
-    slot: int
+    slot: Count
     transaction: tuple[bytes, str]
     meta: Meta | None = None
-    block_time: int | None = None
+    block_time: Count | None = None
 
 
 class SimulationJson(msgspec.Struct, rename="camel"):
     """The balances came with newer nodes; older ones leave them out."""
 
-    err: Any = None
+    err: Any
     logs: tuple[str, ...] | None = ()
-    units_consumed: int | None = None
-    fee: int | None = None
-    pre_balances: tuple[int, ...] | None = None
-    post_balances: tuple[int, ...] | None = None
+    units_consumed: Count | None = None
+    fee: Count | None = None
+    pre_balances: tuple[Count, ...] | None = None
+    post_balances: tuple[Count, ...] | None = None
     pre_token_balances: tuple[TokenBalance, ...] | None = None
     post_token_balances: tuple[TokenBalance, ...] | None = None
     loaded_addresses: LoadedAddresses | None = None
 
 
 class FeeSample(msgspec.Struct, rename="camel"):
-    slot: int
-    prioritization_fee: int
+    slot: Count
+    prioritization_fee: Count

@@ -107,7 +107,7 @@ class Rpc:
             if reply.error is not None:
                 raise translate(state.name, reply.error)
             result = msgspec.json.decode(reply.result, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             state.failed(self._clock.monotonic_s())
             raise NodeFault(f"{state.name}: an answer to {method} that can't be read") from error
         except NodeFault as fault:
@@ -183,7 +183,9 @@ async def _read(response: aiohttp.ClientResponse, name: str) -> bytes:
 
 
 def _seconds(text: str | None) -> float | None:
+    """None where it is no number of seconds that can be waited: a date, a negative one, no number at all."""
     try:
-        return None if text is None else float(text)
+        seconds = -1.0 if text is None else float(text)
     except ValueError:
         return None
+    return seconds if seconds >= 0.0 else None

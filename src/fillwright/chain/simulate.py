@@ -97,6 +97,7 @@ class Simulator:
         fee = _BASE_FEE_LAMPORTS if result.fee is None else result.fee
         return Meta(
             fee=fee,
+            err=None,
             pre_balances=_lamports(parsed, earlier),
             # A simulation charges no fee on some versions; the swap's own movements are what counts here.
             post_balances=_lamports(parsed, later),
@@ -114,6 +115,7 @@ def _meta(result: SimulationJson) -> Meta | None:
         return None
     return Meta(
         fee=result.fee,
+        err=None,
         pre_balances=result.pre_balances,
         post_balances=result.post_balances,
         pre_token_balances=result.pre_token_balances,

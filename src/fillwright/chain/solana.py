@@ -29,7 +29,7 @@ from fillwright.chain.messages import (
 from fillwright.chain.news import SignatureNews
 from fillwright.chain.realised import Realised, Reread
 from fillwright.chain.reverts import explain
-from fillwright.chain.rpc import NODE_BEHIND, Rpc
+from fillwright.chain.rpc import NODE_BEHIND, NODE_FAULT, Rpc
 from fillwright.chain.sender import Senders
 from fillwright.chain.simulate import Outcome, Simulator
 from fillwright.chain.stream import Stream
@@ -57,11 +57,14 @@ from fillwright.market.drift import DriftSentinel
 from fillwright.market.guards import GuardPolicy, judge_price
 from fillwright.market.snapshot import Snapshot
 from fillwright.ports import Clock
+from fillwright.venues.token_program import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 
 MAX_BUILT = 4_096
 """Messages whose plan is remembered between build and simulate."""
 MAX_UNITS_KNOWN = 4_096
 MAX_MINTS = 100_000
+MAX_MARKER_RENT = 100_000_000
+"""In lamports. A hundred times what it has ever been; what a wallet pays is the signer's policy to bound."""
 MAX_HISTORY_PAGES = 50
 HISTORY_PAGE = 1_000
 _MARGIN_PERCENT = 130
@@ -220,7 +223,9 @@ class SolanaChain:
         answer, state = await self._rpc.ask(
             "getSignatureStatuses", params, InContext[list[StatusJson | None]], among or None
         )
-        found = answer.value[0] if answer.value else None
+        if len(answer.value) != 1:
+            raise ChainError(f"{state.name} answered for another number of signatures", code=NODE_FAULT)
+        found = answer.value[0]
         if found is None:
             if state.finalized_height < told_height or answer.context.slot < told_slot:
                 raise ChainError(f"{state.name} lags behind what is known", code=NODE_BEHIND)
@@ -308,8 +313,13 @@ class SolanaChain:
         return Payment(unit_limit, price, await self._rent(), lamports, account)
 
     async def _rent(self) -> int:
+        """Of an empty account. Raises ChainError where the node tells nothing that a marker could stand on: with no
+        lamports it would be gone when its transaction ends, and guard nothing."""
         if self._marker_rent is None:
-            self._marker_rent = await self._rpc.call("getMinimumBalanceForRentExemption", [0], int)
+            rent = await self._rpc.call("getMinimumBalanceForRentExemption", [0], int)
+            if not 0 < rent <= MAX_MARKER_RENT:
+                raise ChainError("the node tells a rent that can't be", code=NODE_FAULT)
+            self._marker_rent = rent
         return self._marker_rent
 
     async def _programs_of(self, plan: SwapPlan) -> dict[Mint, Pubkey]:
@@ -327,8 +337,10 @@ class SolanaChain:
             answer = await self._rpc.call(
                 "getMultipleAccounts", [missing, options], InContext[list[AccountJson | None]]
             )
+            if len(answer.value) != len(missing):
+                raise ChainError("the node answered for another number of accounts", code=NODE_FAULT)
             for mint, account in zip(missing, answer.value, strict=True):
-                if account is None or Pubkey.from_string(account.owner) not in (programs.TOKEN, programs.TOKEN_2022):
+                if account is None or account.owner not in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
                     raise ChainError(f"{mint} is no mint", code="mint_unknown")
                 self._token_programs[mint] = Pubkey.from_string(account.owner)
         return {mint: self._token_programs[mint] for mint in mints}
@@ -359,4 +371,5 @@ def _check_against(plan: SwapPlan, amount_in: int, amount_out: int) -> None:
 def _commitment(status: StatusJson) -> Commitment:
     if status.confirmation_status in ("processed", "confirmed", "finalized"):
         return Commitment(status.confirmation_status)
-    return Commitment.FINALIZED if status.confirmations is None else Commitment.PROCESSED
+    told = status.confirmation_status is None and status.confirmations is None
+    return Commitment.FINALIZED if told else Commitment.PROCESSED

@@ -118,7 +118,7 @@ class Stream:
                 before = self.connections
                 try:
                     await self._connection(session)
-                except (TimeoutError, aiohttp.ClientError, OSError, msgspec.MsgspecError):
+                except (TimeoutError, aiohttp.ClientError, OSError, msgspec.MsgspecError, RecursionError):
                     # Whatever broke the socket, the cure is the same: a new one, and a gap for everyone.
                     failures = 0 if self.connections > before else failures + 1
                 else:

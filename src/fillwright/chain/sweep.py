@@ -15,6 +15,7 @@ from fillwright.chain import programs
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.transaction import compile_message
+from fillwright.domain.errors import ChainError
 from fillwright.domain.transactions import Blockhash
 
 MARKERS_PER_TRANSACTION = 8
@@ -32,7 +33,10 @@ async def existing_markers(rpc: Rpc, wallet: Pubkey, seeds: Sequence[str]) -> li
         keys = [str(programs.marker_account(wallet, seed)) for seed in part]
         params = [keys, {"encoding": "base64", "commitment": "finalized"}]
         answer = await rpc.call("getMultipleAccounts", params, InContext[list[AccountJson | None]])
-        found += [(seed, held.lamports) for seed, held in zip(part, answer.value, strict=True) if held is not None]
+        if len(answer.value) != len(part):
+            raise ChainError("the node answered for another number of accounts")
+        held = zip(part, answer.value, strict=True)
+        found += [(seed, account.lamports) for seed, account in held if account is not None and account.lamports]
     return found
 
 

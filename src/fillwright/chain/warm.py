@@ -10,8 +10,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from solders.hash import Hash, ParseHashError
+
 from fillwright.chain.messages import BlockhashJson, FeeSample, InContext
-from fillwright.chain.rpc import Rpc
+from fillwright.chain.rpc import NODE_FAULT, Rpc
 from fillwright.domain.errors import ChainError
 from fillwright.domain.transactions import Blockhash, Commitment
 from fillwright.ports import Clock
@@ -44,6 +46,10 @@ class RecentBlockhash:
         asked_s = self._clock.monotonic_s()
         params = [{"commitment": Commitment.CONFIRMED}]
         answer = await self._rpc.call("getLatestBlockhash", params, InContext[BlockhashJson])
+        try:
+            Hash.from_string(answer.value.blockhash)
+        except ParseHashError:
+            raise ChainError("the node told a blockhash that is none", code=NODE_FAULT) from None
         self._held = Blockhash(answer.value.blockhash, answer.value.last_valid_block_height)
         self._asked_s = asked_s
         return self._held
