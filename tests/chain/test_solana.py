@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from tests.chain.world import Engine, LocalWorld, engine, sign
 
+from fillwright.chain.landed import parse
 from fillwright.chain.solana import Tip
 from fillwright.domain.accounts import WRAPPED_SOL
 from fillwright.domain.amounts import SwapMode
@@ -40,6 +41,8 @@ async def land(running: Engine, plan: SwapPlan) -> tuple[LandedTransaction, Swap
     message = await chain.build(plan, blockhash)
     await chain.simulate(message)
     signed = sign(message)
+    swaps = parse(signed.raw, ()).swaps()
+    assert [(swap.venue, str(swap.pool)) for swap in swaps] == [(leg.venue, leg.pool) for leg in plan.legs]
     await chain.send(signed.raw)
     local.advance(local.finality_slots)
     landed = await chain.transaction(signed.signature)

@@ -21,6 +21,7 @@ class SwapCall(msgspec.Struct, frozen=True):
     `destination`, both in base units."""
 
     venue: str
+    pool: Pubkey
     wallet: Pubkey
     source: Pubkey
     destination: Pubkey
@@ -39,6 +40,7 @@ class Shape(msgspec.Struct, frozen=True):
     venue: str
     program: Address
     tag: bytes
+    pool: int
     wallet: int
     source: int
     destination: int
@@ -71,13 +73,13 @@ def _hex(text: str) -> bytes:
 
 
 def _v4(tag: int, mode: SwapMode, counts: tuple[int, int]) -> Shape:
-    return Shape("raydium_amm_v4", _V4, bytes([tag]), -1, -3, -2, counts, mode)
+    return Shape("raydium_amm_v4", _V4, bytes([tag]), 1, -1, -3, -2, counts, mode)
 
 
 def _clmm(tag: str, counts: tuple[int, int]) -> Shape:
     modes = ((1, SwapMode.EXACT_IN), (0, _OUT))
     return Shape(
-        "raydium_clmm", _CLMM, _hex(tag), 0, 3, 4, counts, out_first=True, fixed=bytes(16), modes=modes
+        "raydium_clmm", _CLMM, _hex(tag), 2, 0, 3, 4, counts, out_first=True, fixed=bytes(16), modes=modes
     )  # fixed: no price limit, so that the amount is swapped whole
 
 
@@ -86,17 +88,18 @@ SHAPES: tuple[Shape, ...] = (
     _v4(11, _OUT, (17, 18)),
     _v4(16, SwapMode.EXACT_IN, (8, 8)),
     _v4(17, _OUT, (8, 8)),
-    Shape("raydium_cpmm", _CPMM, _hex("8fbe5adac41e33de"), 0, 4, 5, (13, 13)),
-    Shape("raydium_cpmm", _CPMM, _hex("37d96256a34ab4ad"), 0, 4, 5, (13, 13), _OUT),
+    Shape("raydium_cpmm", _CPMM, _hex("8fbe5adac41e33de"), 3, 0, 4, 5, (13, 13)),
+    Shape("raydium_cpmm", _CPMM, _hex("37d96256a34ab4ad"), 3, 0, 4, 5, (13, 13), _OUT),
     _clmm("f8c69e91e17587c8", (10, 40)),
     _clmm("2b04ed0b1ac91e62", (14, 40)),
-    Shape("meteora_dlmm", _DLMM, _hex("414b3f4ceb5b5b88"), 10, 4, 5, (16, 50), fixed=bytes(4), absent=(9,)),
-    Shape("meteora_dlmm", _DLMM, _hex("2bd7f784893cf351"), 10, 4, 5, (16, 50), _OUT, fixed=bytes(4), absent=(9,)),
-    Shape("meteora_damm_v1", _DAMM1, _hex("f8c69e91e17587c8"), 12, 1, 2, (15, 16)),
+    Shape("meteora_dlmm", _DLMM, _hex("414b3f4ceb5b5b88"), 0, 10, 4, 5, (16, 50), fixed=bytes(4), absent=(9,)),
+    Shape("meteora_dlmm", _DLMM, _hex("2bd7f784893cf351"), 0, 10, 4, 5, (16, 50), _OUT, fixed=bytes(4), absent=(9,)),
+    Shape("meteora_damm_v1", _DAMM1, _hex("f8c69e91e17587c8"), 0, 12, 1, 2, (15, 16)),
     Shape(
         "meteora_damm_v2",
         _DAMM2,
         _hex("414b3f4ceb5b5b88"),
+        1,
         8,
         2,
         3,
@@ -142,6 +145,7 @@ def _read(shape: Shape, program: Pubkey, data: bytes, accounts: Sequence[Pubkey]
     max_in, min_out = (second, first) if swapped else (first, second)
     return SwapCall(
         venue=shape.venue,
+        pool=accounts[shape.pool],
         wallet=accounts[shape.wallet],
         source=accounts[shape.source],
         destination=accounts[shape.destination],

@@ -194,6 +194,7 @@ HOSTILE: dict[str, Callable[[], list[Instruction]]] = {
             POOL, Swap(WRAPPED_SOL, SwapMode.EXACT_OUT, ORDER.limit), AMOUNT, SwapAccounts(ME, MY_WSOL, MY_OTHER), CLOCK
         )
     ),
+    "a swap in another pool of the same mints": lambda: with_swap(with_account(swap(AMOUNT, ORDER.limit), 3, UNKNOWN)),
     "a swap with an account too many": lambda: with_swap(
         with_extra_account(swap(AMOUNT, ORDER.limit), AccountMeta(UNKNOWN, False, True))
     ),

@@ -276,7 +276,8 @@ class _Case:
         """The swaps follow the plan's legs, spend no more than it allows, and yield no less than it asks."""
         plan = self.plan
         pairs = [(self.own[swap.source][0], self.own[swap.destination][0]) for swap in self.swaps]
-        if pairs != [(leg.input_mint, leg.output_mint) for leg in plan.legs]:
+        asked = [(leg.venue, str(leg.pool), leg.input_mint, leg.output_mint) for leg in plan.legs]
+        if [(swap.venue, str(swap.pool), *pair) for swap, pair in zip(self.swaps, pairs, strict=True)] != asked:
             raise _refused("the swaps are not the order's legs")
         if any(swap.mode is not plan.mode for swap in self.swaps):
             raise _refused("a swap fixes the other side than the order does")
