@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from solders.account import Account as SolanaAccount
 from tests.chain.world import Engine, LocalWorld, engine, sign, until
 
 from fillwright.chain.accounts import AccountBook
@@ -16,13 +17,14 @@ from fillwright.chain.discover import discover_mint, discover_pair
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
 from fillwright.chain.sender import NodeSender, Senders
 from fillwright.chain.solana import SolanaChain
+from fillwright.chain.stream import Subscription
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Account, Address
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import ChainError
 from fillwright.domain.tokens import MAINNET_TOKENS, TokenList
 from fillwright.market.drift import DriftPolicy, DriftSentinel
-from fillwright.market.guards import GuardPolicy, PriceGuard
+from fillwright.market.guards import GuardPolicy, MintVerdict, PriceGuard, TokenGuard
 from fillwright.venues.registry import VENUES
 from fillwright.venues.venue import Pool, Swap
 
@@ -165,11 +167,87 @@ def test_addresses_that_are_no_pools_are_listed_with_their_reason() -> None:
 
 
 def test_a_guarded_pool_is_not_quoted() -> None:
+    def trap(*_: object) -> MintVerdict:
+        return MintVerdict("a trap")
+
     async def run() -> None:
         world = LocalWorld(CPMM)
-        async with engine(world) as running, feed(running, guard=lambda pool, accounts: "a trap") as following:
+        async with engine(world) as running, feed(running, guard=trap) as following:
             assert not following.current().pools
             assert following.current().unpriced[0].detail == "a trap"
+
+    asyncio.run(run())
+
+
+def with_mint(world: LocalWorld, mint: str, at: int, value: bytes) -> None:
+    """Change bytes of a mint's account on the chain."""
+    held = world.local.account(mint)
+    assert held is not None
+    data = held.data[:at] + value + held.data[at + len(value) :]
+    world.local.set_account(mint, SolanaAccount(held.lamports, data, held.owner))
+    world.local.advance(2)
+
+
+def test_what_a_tokens_issuer_can_do_is_told_of_a_pool_that_is_quoted() -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM)
+        (address,) = world.held
+        mint = next(mint for mint in world.pool(address).mints if mint != NOT_A_POOL)
+        guard = TokenGuard(GuardPolicy())
+        async with engine(world) as running, feed(running, stream=False, guard=guard) as following:
+            assert not any("freeze" in each for each in following.current().warnings.get(address, ()))
+            with_mint(world, mint, 46, b"\x01\x00\x00\x00")
+            await until(lambda: any("freeze" in each for each in following.current().warnings.get(address, ())))
+            assert address in following.current().pools
+
+    asyncio.run(run())
+
+
+def test_a_pool_of_a_mint_that_came_back_with_other_decimals_is_refused_and_the_market_goes_on() -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM, V4)
+        address, other = world.held
+        mint = next(mint for mint in world.pool(address).mints if mint != NOT_A_POOL)
+        async with engine(world) as running, feed(running, stream=False) as following:
+            assert set(following.current().pools) == {address, other}
+            with_mint(world, mint, 44, b"\x02")
+            await until(lambda: set(following.current().pools) == {other})
+            assert [(each.address, each.reason) for each in following.current().unpriced] == [(address, "malformed")]
+            assert "decimals" in following.current().unpriced[0].detail
+            await trade(running, other)
+            await until(lambda: following.current().pools[other] == world.snapshot().pools[other])
+
+    asyncio.run(run())
+
+
+class DeafStream:
+    """Connected, and takes every subscription; `confirms`: each is in force at once, but nothing is ever told."""
+
+    def __init__(self, *, confirms: bool) -> None:
+        self.is_connected, self.connections, self._confirms = True, 1, confirms
+
+    def subscribe(self, method: str, params: Any, on_message: Any, on_gap: Any) -> Subscription:
+        subscription = Subscription(self, method, params, on_message, on_gap)  # type: ignore[arg-type]
+        if self._confirms:
+            subscription.remote_id = 1
+            on_gap()
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        pass
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_a_stream_that_tells_nothing_does_not_keep_the_market_from_being_read(confirms: bool) -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM)
+        (address,) = world.held
+        async with engine(world) as running:
+            running.stream = DeafStream(confirms=confirms)  # type: ignore[assignment]
+            async with feed(running) as following:
+                for _ in range(3):
+                    await trade(running, address)
+                    await until(lambda: following.current().pools == world.snapshot().pools)
 
     asyncio.run(run())
 

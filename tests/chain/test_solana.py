@@ -41,7 +41,8 @@ async def land(running: Engine, plan: SwapPlan) -> tuple[LandedTransaction, Swap
     message = await chain.build(plan, blockhash)
     await chain.simulate(message)
     signed = sign(message)
-    swaps = parse(signed.raw, ()).swaps()
+    loaded = await chain._simulator._looked_up(message)
+    swaps = parse(signed.raw, loaded).swaps()
     assert [(swap.venue, str(swap.pool)) for swap in swaps] == [(leg.venue, leg.pool) for leg in plan.legs]
     await chain.send(signed.raw)
     local.advance(local.finality_slots)

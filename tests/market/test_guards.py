@@ -12,7 +12,7 @@ from tests.venues.raydium_data import pool_accounts
 
 from fillwright.domain.accounts import Account, Address, ChainClock, Mint
 from fillwright.market.drift import DriftPolicy, DriftSentinel
-from fillwright.market.guards import GuardPolicy, PriceGuard, TokenGuard, judge_mint, judge_price, median
+from fillwright.market.guards import GuardPolicy, MintVerdict, PriceGuard, TokenGuard, judge_mint, judge_price, median
 from fillwright.market.snapshot import Snapshot, index_pairs
 from fillwright.venues.raydium_cpmm import VENUE
 from fillwright.venues.raydium_cpmm.layout import CpmmPool
@@ -104,9 +104,19 @@ def test_a_pool_is_refused_for_either_of_its_mints() -> None:
     pool = base_pool()
     accounts: dict[Address, Account | None] = {Address(mint): mint_account() for mint in pool.mints}
     guard = TokenGuard(POLICY)
-    assert guard(pool, accounts) == ""
+    assert guard(pool, accounts, 1_000) == MintVerdict("")
     for mint in pool.mints:
-        assert mint in guard(pool, {**accounts, Address(mint): mint_account((12, SOMEONE))})
+        assert mint in guard(pool, {**accounts, Address(mint): mint_account((12, SOMEONE))}, 1_000).refusal
+
+
+def test_a_fee_that_has_been_lowered_is_not_held_against_a_token() -> None:
+    pool = base_pool()
+    accounts: dict[Address, Account | None] = {
+        Address(mint): mint_account(transfer_fee(500, 50)) for mint in pool.mints
+    }
+    guard = TokenGuard(POLICY)
+    assert "500 bps" in guard(pool, accounts, 1_999).refusal
+    assert guard(pool, accounts, 2_000).refusal == ""
 
 
 def base_pool() -> CpmmPool:

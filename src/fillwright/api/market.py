@@ -94,4 +94,5 @@ def _pool_view(pool: Pool, snapshot: Snapshot, services: Services) -> wire.PoolV
         tokens=(views.token_ref(first, tokens), views.token_ref(second, tokens)),
         price=price,
         refusal=refusal,
+        warnings=list(snapshot.warnings.get(pool.address, ())),
     )

@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from fillwright import observe
 from fillwright.chain.accounts import CLOCK_SYSVAR, AccountBook, clock_in
 from fillwright.chain.batches import MAX_COMPANION_ROUNDS, batches
 from fillwright.chain.discover import mints_in
-from fillwright.chain.followed import Followed
+from fillwright.chain.followed import Followed, account_of, wrong_decimals
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.stream import Stream, Subscription
@@ -25,21 +26,22 @@ from fillwright.domain.clusters import Cluster
 from fillwright.domain.errors import ChainError, PoolRefused, Refusal
 from fillwright.domain.tokens import Token, TokenList
 from fillwright.market.drift import DriftSentinel
-from fillwright.market.guards import PriceGuard
+from fillwright.market.guards import MintVerdict, PriceGuard
 from fillwright.market.snapshot import Snapshot, Unpriced, index_pairs, no_pool
 from fillwright.ports import Clock
 from fillwright.venues.registry import misplaced, venue_of
-from fillwright.venues.token_program import decode_mint
 from fillwright.venues.venue import Pool
 
 MAX_POOLS = 5_000
+MAX_FOLLOWED_KEYS = 15_000
+"""Accounts followed on the stream, which signatures are followed on too; pools that need others are polled."""
 QUARANTINED = "quarantined"
 PRICE_REFUSED = "price_refused"
 
 _account_notice = msgspec.json.Decoder(InContext[AccountJson]).decode
 
-Guard = Callable[[Pool, Mapping[Address, Account | None]], str]
-"""Why a pool must not be traded, from its own and its mints' accounts; "" for none."""
+Guard = Callable[[Pool, Mapping[Address, Account | None], int], MintVerdict]
+"""Why a pool must not be traded, from its own and its mints' accounts and the epoch."""
 
 
 class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,7 +125,7 @@ class LiveMarketFeed:
             newest = self._gathered(at, now_s)
             self._newest_made_of = made_of
         elif newest.clock != at:
-            newest = Snapshot(at, newest.pools, newest.by_pair, newest.unpriced)
+            newest = replace(newest, clock=at)
         self._newest = newest
         return newest
 
@@ -143,12 +145,12 @@ class LiveMarketFeed:
             self._fresh_until_s = min(self._fresh_until_s, known_s + self._settings.stale_after_s)
         for address, why in ({} if self._price_guard is None else self._price_guard.refused(at, pools)).items():
             unpriced.append(Unpriced(address, pools.pop(address).venue, PRICE_REFUSED, why))
+        warnings = {key: each.warnings for key, each in self._followed.items() if key in pools and each.warnings}
         newest = self._newest
-        if newest is not None and newest.clock == at and newest.pools == pools and newest.unpriced == tuple(unpriced):
-            return newest
         same = newest is not None and newest.pools.keys() == pools.keys()
         by_pair = newest.by_pair if newest is not None and same else index_pairs(pools.values())
-        return Snapshot(at, pools, by_pair, tuple(unpriced))
+        found = Snapshot(at, pools, by_pair, tuple(unpriced), warnings)
+        return newest if newest is not None and found == newest else found
 
     def _made_of(self) -> tuple[int, int, int]:
         """Changes whenever a pool may be quoted otherwise than by the passing of time."""
@@ -208,10 +210,11 @@ class LiveMarketFeed:
         """When this account was last known to be current: at its last read, or, while it is followed without a gap,
         when the chain was last heard of."""
         read_s = self._read_s.get(key, -1e9)
+        return read_s if key in self._gaps or not self._is_followed(key) else max(read_s, self._heard_s)
+
+    def _is_followed(self, key: Address) -> bool:
         subscription = self._subscriptions.get(key)
-        if subscription is None or subscription.remote_id is None or key in self._gaps:
-            return read_s
-        return max(read_s, self._heard_s)
+        return subscription is not None and subscription.remote_id is not None
 
     async def _follow(self) -> None:
         """Keep everything current until it is cancelled."""
@@ -223,6 +226,8 @@ class LiveMarketFeed:
             self._apply_changes()
             now_s = self._clock.monotonic_s()
             streaming = self._stream is not None and self._stream.is_connected
+            # The clock changes with every slot: a stream that says nothing of it is not to be relied on.
+            streaming = streaming and now_s - self._heard_s < self._settings.stale_after_s / 2
             everything = not streaming or now_s - verified_s >= self._settings.verify_s
             behind = self._followed.values() if everything else self._with_gaps()
             try:
@@ -247,7 +252,9 @@ class LiveMarketFeed:
 
     def _with_gaps(self) -> list[Followed]:
         behind = {address for key in self._gaps for address in self._users.get(key, ())}
-        behind |= {f.address for f in self._followed.values() if any(key not in self._read_s for key in f.keys)}
+        for each in self._followed.values():
+            if any(key not in self._read_s or not self._is_followed(key) for key in each.keys):
+                behind.add(each.address)
         return [self._followed[address] for address in sorted(behind)]
 
     async def _resolve(self, which: Iterable[Followed]) -> None:
@@ -277,7 +284,7 @@ class LiveMarketFeed:
             if len(answer.value) != len(part):
                 raise ChainError("the node answered for another number of accounts")
             slot = answer.context.slot
-            self._book.read(slot, {key: _account(each) for key, each in zip(part, answer.value, strict=True)})
+            self._book.read(slot, {key: account_of(each) for key, each in zip(part, answer.value, strict=True)})
             self._book.saw_slot(slot)
             for key in part:
                 self._read_s[key] = started_s
@@ -316,13 +323,17 @@ class LiveMarketFeed:
             followed.pool = None
             followed.unpriced = Unpriced(followed.address, venue.id, error.reason, error.message)
             return
-        followed.unpriced = None
+        followed.pool, followed.unpriced, followed.warnings = pool, None, ()
+        if why := wrong_decimals(pool, held, self._tokens):
+            followed.unpriced = Unpriced(followed.address, venue.id, Refusal.MALFORMED, why)
+            return
         if self._guard is not None:
-            why = self._guard(pool, self._book.settled)
-            if why:
+            verdict = self._guard(pool, self._book.settled, clock_in(self._book).epoch)
+            followed.warnings = verdict.warnings
+            if verdict.refusal:
+                why = verdict.refusal
                 followed.unpriced = Unpriced(followed.address, venue.id, Refusal.UNSUPPORTED_FEATURE, why)
-        followed.pool = pool
-        self._know_tokens(pool, held)
+        self._know_tokens(pool)
 
     def _apply_changes(self) -> None:
         """Decode again what has changed; accounts newly needed are read at once."""
@@ -346,7 +357,8 @@ class LiveMarketFeed:
             self._read_s.pop(key, None)
             self._gaps.discard(key)
         options = {"encoding": "base64", "commitment": self._settings.commitment}
-        for key in sorted(needed - self._subscriptions.keys()):
+        room = MAX_FOLLOWED_KEYS - len(self._subscriptions)
+        for key in sorted(needed - self._subscriptions.keys())[:room]:
             self._subscriptions[key] = self._stream.subscribe(
                 "accountSubscribe", [key, options], self._on_account(key), self._on_gap(key)
             )
@@ -360,7 +372,7 @@ class LiveMarketFeed:
                 return
             slot = notice.context.slot
             self._heard_s = self._clock.monotonic_s()
-            self._book.notified(key, slot, _account(notice.value))
+            self._book.notified(key, slot, account_of(notice.value))
             self._book.saw_slot(slot)
 
         return on_message
@@ -377,21 +389,11 @@ class LiveMarketFeed:
         settled = self._book.settled
         return {key: account for key in keys if (account := settled.get(key)) is not None}
 
-    def _know_tokens(self, pool: Pool, held: Mapping[Address, Account]) -> None:
+    def _know_tokens(self, pool: Pool) -> None:
         new = [
             Token("", mint, decimals)
             for mint, decimals in zip(pool.mints, pool.decimals, strict=True)
             if self._tokens.get(mint) is None
         ]
-        for token in new:
-            account = held.get(Address(token.mint))
-            if account is not None and decode_mint(account).decimals != token.decimals:
-                raise ChainError(f"{token.mint}: pool and mint disagree about its decimals")
         if new:
             self._tokens = self._tokens.extended(new)
-
-
-def _account(each: AccountJson | None) -> Account | None:
-    if each is None or each.lamports == 0:
-        return None
-    return Account(Address(each.owner), each.data[0], each.lamports)

@@ -1,9 +1,15 @@
-"""What a live market keeps of one pool that it follows."""
+"""What a live market keeps of one pool that it follows, and what its tokens must be to be traded."""
 
 from __future__ import annotations
 
-from fillwright.domain.accounts import Address
+from collections.abc import Mapping
+
+from fillwright.chain.messages import AccountJson
+from fillwright.domain.accounts import Account, Address
+from fillwright.domain.errors import PoolRefused
+from fillwright.domain.tokens import TokenList
 from fillwright.market.snapshot import Unpriced
+from fillwright.venues.token_program import decode_mint
 from fillwright.venues.venue import AnyVenue, Pool
 
 
@@ -16,3 +22,25 @@ class Followed:
         self.venue: AnyVenue | None = None
         self.pool: Pool | None = None
         self.unpriced: Unpriced | None = None
+        self.warnings: tuple[str, ...] = ()
+
+
+def account_of(told: AccountJson | None) -> Account | None:
+    """The account, or None where there is none: an account without lamports does not exist."""
+    if told is None or told.lamports == 0:
+        return None
+    return Account(Address(told.owner), told.data[0], told.lamports)
+
+
+def wrong_decimals(pool: Pool, held: Mapping[Address, Account], tokens: TokenList) -> str:
+    """Why the pool's amounts can't be told in whole tokens: it, its mints and what is known of them disagree about
+    decimals, as where a mint was closed and made again; "" where they agree."""
+    for mint, decimals in zip(pool.mints, pool.decimals, strict=True):
+        account, known = held.get(Address(mint)), tokens.get(mint)
+        try:
+            said = decimals if account is None else decode_mint(account).decimals
+        except PoolRefused as error:
+            return f"{mint}: {error.message}"
+        if said != decimals or (known is not None and known.decimals != decimals):
+            return f"{mint}: pool, mint and what is known of it disagree about its decimals"
+    return ""

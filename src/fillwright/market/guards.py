@@ -105,17 +105,18 @@ def judge_mint(mint: Mint, account: Account | None, epoch: int, policy: GuardPol
 class TokenGuard:
     """`chain.feed`'s guard: refuses a pool for either of its mints."""
 
-    def __init__(self, policy: GuardPolicy, clock: ChainClock | None = None) -> None:
+    def __init__(self, policy: GuardPolicy) -> None:
         self._policy = policy
-        self._epoch = 0 if clock is None else clock.epoch
 
-    def __call__(self, pool: Pool, accounts: Mapping[Address, Account | None]) -> str:
-        """Why the pool must not be traded, or ""."""
+    def __call__(self, pool: Pool, accounts: Mapping[Address, Account | None], epoch: int) -> MintVerdict:
+        """Why the pool must not be traded, or what there is to know about its tokens, each warning with its mint."""
+        warnings: list[str] = []
         for mint in pool.mints:
-            verdict = judge_mint(mint, accounts.get(Address(mint)), self._epoch, self._policy)
+            verdict = judge_mint(mint, accounts.get(Address(mint)), epoch, self._policy)
             if verdict.refusal:
-                return verdict.refusal
-        return ""
+                return verdict
+            warnings += [f"{mint}: {warning}" for warning in verdict.warnings]
+        return MintVerdict("", tuple(warnings))
 
 
 class PriceGuard:

@@ -42,12 +42,14 @@ def no_pool(address: Address, account: Account | None, cluster: Cluster | None) 
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """All pools at one slot. `by_pair` is an index of addresses and changes only when pools come or go."""
+    """All pools at one slot. `by_pair` is an index of addresses and changes only when pools come or go. `warnings`: of
+    pools that are quoted, what their tokens' issuers could do to a holder."""
 
     clock: ChainClock
     pools: Mapping[Address, Pool]
     by_pair: Mapping[Pair, tuple[Address, ...]]
     unpriced: tuple[Unpriced, ...] = ()
+    warnings: Mapping[Address, tuple[str, ...]] = {}
 
     @property
     def slot(self) -> int:

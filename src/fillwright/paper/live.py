@@ -111,7 +111,7 @@ class LivePaperFeed:
             for address, pool in live.pools.items()
         }
         self._held = (live, paper)
-        self._newest = Snapshot(live.clock, pools, live.by_pair, live.unpriced)
+        self._newest = Snapshot(live.clock, pools, live.by_pair, live.unpriced, live.warnings)
         return self._newest
 
     async def fetch(self, input_mint: Mint, output_mint: Mint) -> Snapshot:

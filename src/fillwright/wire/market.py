@@ -19,7 +19,8 @@ class TokenPage(Struct, frozen=True):
 
 
 class PoolView(Struct, frozen=True, kw_only=True):
-    """`price`: spot before fees, second token per first; null (and `refusal` set) where there is none now."""
+    """`price`: spot before fees, second token per first; null (and `refusal` set) where there is none now. `warnings`:
+    for people, what the issuers of its tokens could do, such as freezing a balance; of a real chain's pools only."""
 
     address: str
     venue: str
@@ -27,6 +28,7 @@ class PoolView(Struct, frozen=True, kw_only=True):
     tokens: tuple[TokenRef, TokenRef]
     price: str | None
     refusal: str | None = None
+    warnings: list[str] = []
 
 
 class UnpricedView(Struct, frozen=True):
