@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -92,6 +93,39 @@ def test_a_keystore_whose_header_was_changed_does_not_open(tmp_path: Path) -> No
         keystore.load(path, PASSPHRASE)
 
 
+def test_a_draft_that_somebody_left_open_to_others_does_not_become_the_keystore(tmp_path: Path) -> None:
+    path, target = tmp_path / "keystore.json", tmp_path / "elsewhere"
+    (tmp_path / "keystore.draft").symlink_to(target)
+    target.write_text("theirs")
+    target.chmod(0o666)
+    keystore.save(path, SecretKey(CANARY), PASSPHRASE, CHEAP)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.is_symlink()
+    assert target.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 300])
+def test_a_keystore_that_was_cut_off_does_not_open(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "keystore.json"
+    keystore.save(path, SecretKey(CANARY), PASSPHRASE, CHEAP)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ConfigError, match="no keystore"):
+        keystore.load(path, PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "costs", [{"memory_kib": 2**40}, {"memory_kib": 8, "lanes": 64}, {"iterations": 0}, {"lanes": 0}, {"lanes": -1}]
+)
+def test_costs_that_nobody_chose_do_not_open_a_keystore(tmp_path: Path, costs: dict[str, int]) -> None:
+    path = tmp_path / "keystore.json"
+    keystore.save(path, SecretKey(CANARY), PASSPHRASE, CHEAP)
+    held = json.loads(path.read_text())
+    held["header"]["costs"] |= costs
+    path.write_text(json.dumps(held))
+    with pytest.raises(ConfigError):
+        keystore.load(path, PASSPHRASE)
+
+
 def test_nothing_in_a_keystore_shows_the_key(tmp_path: Path) -> None:
     path = tmp_path / "keystore.json"
     keystore.save(path, SecretKey(CANARY), PASSPHRASE, CHEAP)
@@ -166,9 +200,19 @@ def test_the_policy_template_can_be_followed_and_is_never_overwritten(tmp_path: 
         read_policy(path)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_policy_of_another_user_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    commands.write_policy_template(path)
+    os.chown(path, 12_345, -1)
+    with pytest.raises(ConfigError, match="another user"):
+        read_policy(path)
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "mode = 'devnet'", "mode = 'moon'\n[spend]", "mode = 'devnet'\nspend = {}\nvenues = ['x']",
+    ["", "mode = 'paper'\n[spend]",
+     "mode = 'devnet'", "mode = 'moon'\n[spend]", "mode = 'devnet'\nspend = {}\nvenues = ['x']",
      "mode = 'devnet'\nspend = {}\nunknown = 1", "mode = 'devnet'\n[spend.x]\nper_order = 1\nper_day = 1", "= ="],
 )  # fmt: skip
 def test_a_policy_that_can_not_be_followed_is_refused(tmp_path: Path, text: str) -> None:

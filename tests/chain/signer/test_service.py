@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pytest
@@ -23,14 +25,14 @@ from tests.chain.signer.test_keystore import BASE58, CANARY, CHEAP, PASSPHRASE, 
 from fillwright.chain.bids import Priced
 from fillwright.chain.signer import commands, keystore
 from fillwright.chain.signer.client import SocketSigner
-from fillwright.chain.signer.judge import Tables
+from fillwright.chain.signer.judge import Tables, Verdict
 from fillwright.chain.signer.policy import Policy, Spending
 from fillwright.chain.signer.protocol import MAX_FRAME_BYTES, Ask, Told
 from fillwright.chain.signer.secret import SecretKey
 from fillwright.chain.signer.service import SignerServer, SignerService, TableSource
 from fillwright.chain.signer.spending import SpendingBook
 from fillwright.config import Mode
-from fillwright.domain.accounts import WRAPPED_SOL
+from fillwright.domain.accounts import WRAPPED_SOL, Mint
 from fillwright.domain.errors import ConfigError, SignerRefused
 
 DAY_MS = 86_400_000
@@ -242,6 +244,75 @@ def test_a_torn_last_line_is_dropped_and_other_damage_stops_the_signer(tmp_path:
     path.write_bytes(b"garbage\n" + path.read_bytes())
     with pytest.raises(ConfigError, match="damaged"):
         SpendingBook(path).open()
+
+
+def test_a_last_line_that_lacks_only_its_end_counts(tmp_path: Path) -> None:
+    path = tmp_path / "spending.jsonl"
+    path.write_bytes(b'{"at_ms":1,"mint":"m","units":5,"key":"k"}')
+    for _ in range(2):
+        book = SpendingBook(path)
+        book.open()
+        assert book.spent(Mint("m"), 2) == 5
+        book.close()
+
+
+def test_two_signers_do_not_share_a_spending_book(tmp_path: Path) -> None:
+    first, second = SpendingBook(tmp_path / "spending.jsonl"), SpendingBook(tmp_path / "spending.jsonl")
+    first.open()
+    with pytest.raises(ConfigError, match="another signer"):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
+class FullDisk:
+    """A file that takes `room` bytes more."""
+
+    def __init__(self, file: BinaryIO, room: int) -> None:
+        self._file, self._room = file, room
+        self.fileno, self.close = file.fileno, file.close
+
+    def write(self, data: bytes) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, "no space left")
+        written = self._file.write(data[: self._room])
+        self._room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", [0, 10])
+def test_what_can_not_be_written_down_is_not_signed_and_leaves_the_book_whole(tmp_path: Path, room: int) -> None:
+    async def run() -> None:
+        plans = [order(seed=f"{number:032d}") for number in range(3)]
+        async with signer(tmp_path) as running:
+            await running.client.sign(honest(plans[0]), plans[0])
+            book = running.service._book
+            file = book._file
+            assert file is not None
+            book._file = FullDisk(file, room)  # type: ignore[assignment]
+            with pytest.raises(SignerRefused) as refused:
+                await running.client.sign(honest(plans[1]), plans[1])
+            assert refused.value.code == "signer_unavailable"
+            book._file = file
+            await running.client.sign(honest(plans[2]), plans[2])
+        async with signer(tmp_path) as running:
+            assert running.service._book.spent(WRAPPED_SOL, running.clock.ms) == 2 * AMOUNT
+
+    asyncio.run(run())
+
+
+def test_what_was_signed_days_ago_is_let_go_but_never_what_an_order_may_still_cost(tmp_path: Path) -> None:
+    book = SpendingBook(tmp_path / "spending.jsonl")
+    book.open()
+    for number in range(3_000):
+        verdict = Verdict(WRAPPED_SOL, 1, 1, f"marker-{number}", 7)
+        book.reserve(verdict, "", 10**9, 10, number * DAY_MS // 500)
+    assert len(book._entries) < 2_500
+    assert book.spent(WRAPPED_SOL, 3_000 * DAY_MS // 500) == 499
+    with pytest.raises(SignerRefused, match="fees"):
+        book.reserve(Verdict(WRAPPED_SOL, 1, 1, "marker-0", 7), "", 10**9, 10, 3_000 * DAY_MS // 500)
+    book.close()
 
 
 def test_the_kill_switch_stops_new_signing_until_it_is_taken_back(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def save(path: Path, key: SecretKey, passphrase: str, costs: Costs | None = None
     sealed = AESGCM(_derive(passphrase, header)).encrypt(nonce, key.reveal(), msgspec.json.encode(header))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(".draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
+    draft.unlink(missing_ok=True)  # of a start that was cut off; whatever it is, nothing is written into it
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(_Keystore(header, sealed))) + b"\n")
         file.flush()
@@ -78,6 +79,8 @@ def load(path: Path, passphrase: str) -> SecretKey:
         key = SecretKey(Keypair.from_bytes(raw))
     except (InvalidTag, ValueError):
         raise ConfigError(f"{path}: wrong passphrase, or the file is damaged") from None
+    except MemoryError:
+        raise ConfigError(f"{path} wants {header.costs.memory_kib} KiB of memory to be opened") from None
     if str(key.wallet) != header.wallet:
         raise ConfigError(f"{path}: the file is damaged")
     return key

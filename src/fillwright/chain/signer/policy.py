@@ -5,6 +5,7 @@ In: a file that only its owner can write. Out: a frozen Policy. Everything that 
 
 from __future__ import annotations
 
+import os
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -82,8 +83,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_policy(path: Path) -> Policy:
     """Raises ConfigError: missing, writable by others, malformed, or contradictory."""
     try:
-        if path.stat().st_mode & 0o022:
+        found = path.stat()
+        if found.st_mode & 0o022:
             raise ConfigError(f"{path} can be written by others: chmod go-w it")
+        if found.st_uid not in (0, os.getuid()):
+            raise ConfigError(f"{path} can be written by others: it belongs to another user")
         if path.stat().st_size > MAX_POLICY_BYTES:
             raise ConfigError(f"{path} is too large for a policy")
         policy = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Policy)
@@ -94,6 +98,8 @@ def read_policy(path: Path) -> Policy:
 
 def check_policy(policy: Policy) -> Policy:
     """`policy`, if it can be followed. Raises ConfigError."""
+    if policy.mode is Mode.PAPER:
+        raise ConfigError("policy: mode is devnet or mainnet; paper mode needs no signer")
     addresses = [*policy.spend, *policy.receive, *policy.tip_accounts, *policy.lookup_tables]
     addresses += [mint for floor in policy.floors for mint in (floor.input, floor.output)]
     for address in addresses:

@@ -7,6 +7,8 @@ signature counts.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -19,14 +21,16 @@ from fillwright.domain.errors import ConfigError, SignerRefused
 
 MAX_LINES = 1_000_000
 _DAY_MS = 86_400_000
+_KEPT_MS = 2 * _DAY_MS
+"""What is older no longer counts; a clock may be set back meanwhile."""
+_PRUNE_EVERY = 1_024
 _MODE = 0o600
 _NO_MINT = Mint("")
 """Stands in the line of a swept marker."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """`key`: the marker, or the signature where there is none. `fees`: in lamports, of what this line was signed for;
-    of all that was signed under the key where lines are taken together."""
+    """`key`: the marker, or the signature where there is none. `fees`: in lamports, of what this was signed for."""
 
     at_ms: int
     mint: Mint
@@ -41,11 +45,30 @@ class SpendingBook:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[tuple[Mint, str], Entry] = {}
+        self._fees: dict[str, int] = {}
         self._swept: dict[str, int] = {}
+        self._kept = 0
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
-        """Raises ConfigError where the file is damaged other than by a torn last line."""
+        """Raises ConfigError where the file is damaged other than by a torn last line, or another signer has it open:
+        two that don't know of each other would each sign for the whole day's limit."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
+        self._file = os.fdopen(descriptor, "ab", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._read()
+        except OSError as error:
+            self.close()
+            raise ConfigError(f"{self._path} is another signer's, or can't be read") from error
+        except ConfigError:
+            self.close()
+            raise
+
+    def _read(self) -> None:
+        if self._file is None:
+            raise RuntimeError("the spending book is not open")
         lines: list[bytes] = []
         if self._path.exists():
             lines = self._path.read_bytes().split(b"\n")
@@ -57,13 +80,11 @@ class SpendingBook:
                 self._keep(msgspec.json.decode(line, type=Entry))
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{self._path} is damaged: what was signed today is unknown") from error
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
-        self._file = os.fdopen(descriptor, "ab", buffering=0)
-        if torn:
-            self._file.write(b"\n" if _is_entry(torn) else b"")
-            if not _is_entry(torn):
-                os.truncate(self._path, self._path.stat().st_size - len(torn))
+        if _is_entry(torn):
+            self._keep(msgspec.json.decode(torn, type=Entry))
+            self._file.write(b"\n")
+        elif torn:
+            os.truncate(self._path, self._path.stat().st_size - len(torn))
 
     def close(self) -> None:
         if self._file is not None:
@@ -72,14 +93,14 @@ class SpendingBook:
 
     def reserve(self, verdict: Verdict, signature: str, per_day: int, max_fees: int, now_ms: int) -> None:
         """Count the verdict's input and fee, durably, before the signature leaves. `max_fees`: of one order, in
-        lamports. Raises SignerRefused."""
+        lamports. Raises SignerRefused; `signer_unavailable` where it can't be written down."""
         if self._file is None:
             raise RuntimeError("the spending book is not open")
         key = verdict.marker or signature
         if key in self._swept:
             raise SignerRefused("the order's marker has been swept: nothing would stop a second swap")
         entry = Entry(now_ms, verdict.input_mint, verdict.max_in, key, verdict.fee_lamports)
-        fees = sum(each.fees for (_, of), each in self._entries.items() if of == key)
+        fees = self._fees.get(key, 0)
         if fees + entry.fees > max_fees:
             text = f"{entry.fees} lamports more of fees exceed the policy's {max_fees} an order"
             raise SignerRefused(f"{text}; {fees} have been signed for")
@@ -94,7 +115,8 @@ class SpendingBook:
 
         Raises SignerRefused where one of them was signed for, or swept, within `settle_ms`: that may be on its way.
         """
-        signed_ms = {key: entry.at_ms for (_, key), entry in self._entries.items() if key in set(markers)}
+        asked = set(markers)
+        signed_ms = {key: entry.at_ms for (_, key), entry in self._entries.items() if key in asked}
         for marker in markers:
             last_ms = max(signed_ms.get(marker, -_DAY_MS), self._swept.get(marker, -_DAY_MS))
             if now_ms - last_ms < settle_ms:
@@ -113,21 +135,32 @@ class SpendingBook:
     def _write(self, entry: Entry) -> None:
         if self._file is None:
             raise RuntimeError("the spending book is not open")
-        self._file.write(msgspec.json.encode(entry) + b"\n")
-        os.fsync(self._file.fileno())
+        line = msgspec.json.encode(entry) + b"\n"
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            whole = self._file.write(line) == len(line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            whole = False
+        if not whole:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), size)
+            raise SignerRefused("the spending book can't be written: nothing is signed", code="signer_unavailable")
         self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
         if entry.mint == _NO_MINT:
             self._swept[entry.key] = entry.at_ms
+            self._fees.pop(entry.key, None)
             return
         known = self._entries.get((entry.mint, entry.key))
         units = entry.units if known is None else max(known.units, entry.units)
         at_ms = entry.at_ms if known is None else max(known.at_ms, entry.at_ms)
-        fees = entry.fees if known is None else known.fees + entry.fees
-        self._entries[entry.mint, entry.key] = Entry(at_ms, entry.mint, units, entry.key, fees)
-        if len(self._entries) > MAX_LINES:
-            self._entries = {key: each for key, each in self._entries.items() if entry.at_ms - each.at_ms < _DAY_MS}
+        self._fees[entry.key] = self._fees.get(entry.key, 0) + entry.fees
+        self._entries[entry.mint, entry.key] = Entry(at_ms, entry.mint, units, entry.key)
+        self._kept += 1
+        if self._kept % _PRUNE_EVERY == 0:
+            self._entries = {key: each for key, each in self._entries.items() if entry.at_ms - each.at_ms < _KEPT_MS}
 
 
 def _is_entry(line: bytes) -> bool:
