@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx2
+from solders.keypair import Keypair
 from tests.system.process import free_port
 from typer.testing import CliRunner
 
 from cli.terminals import environment
 from fillwright.cli.main import app
+from fillwright.domain.errors import ConfigError
 
 RUN = CliRunner()
 POOLS = Path(__file__).parents[1] / "data" / "onchain" / "pools" / "raydium_cpmm"
@@ -41,6 +44,29 @@ def test_the_kill_switch_can_be_thrown_and_taken_back(tmp_path: Path) -> None:
     assert "stopped" in RUN.invoke(app, ["signer", "stop", "--data-dir", str(tmp_path)]).output
     assert "signing again" in RUN.invoke(app, ["signer", "resume", "--data-dir", str(tmp_path)]).output
     assert "was not stopped" in RUN.invoke(app, ["signer", "resume", "--data-dir", str(tmp_path)]).output
+
+
+def test_a_kill_switch_where_no_signer_has_run_says_so(tmp_path: Path) -> None:
+    thrown = RUN.invoke(app, ["signer", "stop", "--data-dir", str(tmp_path)])
+    assert thrown.exit_code == 0
+    assert "no signer has run" in thrown.stderr
+    (tmp_path / "signer-spending.jsonl").touch()
+    assert RUN.invoke(app, ["signer", "stop", "--data-dir", str(tmp_path)]).stderr == ""
+
+
+def test_a_key_is_imported_without_a_file(tmp_path: Path) -> None:
+    key = Keypair()
+    for number, text in enumerate((str(key), json.dumps(list(bytes(key))))):
+        command = ["signer", "import", "-", "--keystore", str(tmp_path / f"{number}.json")]
+        environment = {"FILLWRIGHT_SIGNER_PASSPHRASE": "a long passphrase"}
+        made = RUN.invoke(app, command, input=f"{text}\n", env=environment)
+        assert made.output.split() == [str(key.pubkey())]
+
+
+def test_a_wallet_that_is_no_address_is_told_in_one_line() -> None:
+    refused = RUN.invoke(app, ["localnet", "--wallet", "me"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "--wallet me: not an address" in str(refused.exception)
 
 
 def test_a_local_node_serves_the_dumps_that_it_was_given() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,21 +42,29 @@ def _ask() -> str:
 def new(keystore: Keystore = DEFAULT_KEYSTORE) -> None:
     """Make a new key and say its wallet's address."""
     from fillwright.chain.signer import commands
+    from fillwright.chain.signer.harden import dump_no_core
 
+    dump_no_core()
     keystore.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     console.print(commands.new_keystore(keystore, _ask_twice), markup=False)
 
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="File with a JSON byte array or base58.")],
+    source: Annotated[Path, typer.Argument(help="File with a JSON byte array or base58; - asks for it.")],
     keystore: Keystore = DEFAULT_KEYSTORE,
 ) -> None:
     """Seal the key in SOURCE; delete SOURCE afterwards."""
     from fillwright.chain.signer import commands
+    from fillwright.chain.signer.harden import dump_no_core
 
+    dump_no_core()
     keystore.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    console.print(commands.import_file(keystore, source, _ask_twice), markup=False)
+    if source == Path("-"):
+        text = str(typer.prompt("key", hide_input=True)) if sys.stdin.isatty() else sys.stdin.readline()
+        console.print(commands.import_text(keystore, text, _ask_twice), markup=False)
+    else:
+        console.print(commands.import_file(keystore, source, _ask_twice), markup=False)
 
 
 @app.command()
@@ -71,7 +80,11 @@ def stop(data_dir: DataDir = DEFAULT_DIR) -> None:
     """Throw the kill switch: nothing new is signed; what has been sent is still settled."""
     from fillwright.chain.signer import commands
 
-    console.print(f"stopped: {commands.stop(data_dir)}", markup=False)
+    was_used = commands.has_signed(data_dir)
+    thrown = commands.stop(data_dir)
+    console.print(f"stopped: {thrown}", markup=False)
+    if not was_used:
+        typer.echo(f"no signer has run in {data_dir} yet: a running one has another --data-dir, and goes on", err=True)
 
 
 @app.command()

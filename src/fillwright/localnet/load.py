@@ -68,14 +68,18 @@ def load_accounts(chain: LocalChain, accounts: Accounts) -> None:
 
 
 def fund(chain: LocalChain, wallet: str, lamports: int, tokens: Mapping[str, int]) -> None:
-    """Give a wallet SOL and, in its associated accounts, tokens (mint -> base units)."""
-    chain.svm.airdrop(Pubkey.from_string(wallet), lamports)
+    """Give a wallet SOL and, in its associated accounts, tokens (mint -> base units). Raises ConfigError."""
+    try:
+        key = Pubkey.from_string(wallet)
+    except ValueError as error:
+        raise ConfigError(f"--wallet {wallet}: not an address (base58 of 32 bytes)") from error
+    chain.svm.airdrop(key, lamports)
     for mint, units in tokens.items():
         held = chain.account(mint)
         if held is None:
             raise ConfigError(f"{mint}: no such mint on this chain")
         program = Pubkey.from_string(str(held.owner))
-        key = associated(wallet, mint, program)
+        account = associated(wallet, mint, program)
         data = bytes(Pubkey.from_string(mint)) + bytes(Pubkey.from_string(wallet)) + units.to_bytes(8, "little")
         data += bytes(36) + b"\x01" + bytes(56)
         if str(program) == TOKEN_2022_PROGRAM:
@@ -84,7 +88,7 @@ def fund(chain: LocalChain, wallet: str, lamports: int, tokens: Mapping[str, int
         lamports_held = TOKEN_ACCOUNT_RENT * 2
         if mint == WRAPPED_SOL:
             data, lamports_held = _native(data)
-        chain.set_account(str(key), Account(lamports_held, data, program))
+        chain.set_account(str(account), Account(lamports_held, data, program))
 
 
 def associated(wallet: str, mint: str, program: Pubkey) -> Pubkey:

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,29 @@ def test_a_passphrase_leaves_the_environment_when_it_is_read(tmp_path: Path) -> 
     path = tmp_path / "passphrase"
     path.write_text(PASSPHRASE + "\n")
     assert take_passphrase({"FILLWRIGHT_SIGNER_PASSPHRASE_FILE": str(path)}) == PASSPHRASE
+
+
+TAKE = """
+import os
+from fillwright.chain.signer.secret import key_from_environment, take_passphrase
+from fillwright.config import Mode
+before = open("/proc/self/environ", "rb").read()
+assert os.environ["PRIVATE_KEY"].encode() in before and b"correct horse" in before
+assert key_from_environment(Mode.DEVNET, os.environ) is not None
+assert take_passphrase() == "correct horse"
+after = open("/proc/self/environ", "rb").read()
+assert b"correct horse" not in after and os.environ["AFTER"].encode() in after
+assert "PRIVATE_KEY" not in os.environ and take_passphrase() is None
+print(after.count(b"PRIVATE_KEY=" + bytes(16)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process' environment as it was")
+def test_a_secret_that_was_read_does_not_stand_in_proc(tmp_path: Path) -> None:
+    secrets = {"PRIVATE_KEY": BASE58, "FILLWRIGHT_SIGNER_PASSPHRASE": PASSPHRASE, "AFTER": "stays"}
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), **secrets}
+    done = subprocess.run([sys.executable, "-c", TAKE], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_a_secret_key_can_not_be_shown_or_copied() -> None:

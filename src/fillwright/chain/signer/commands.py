@@ -25,6 +25,7 @@ from fillwright.domain.errors import ConfigError
 from fillwright.ports import Clock
 
 Passphrase = Callable[[], str]
+BOOK_FILE = "signer-spending.jsonl"
 
 POLICY_TEMPLATE = """\
 # What the signer may sign. Everything that is not allowed here is refused.
@@ -76,9 +77,14 @@ def write_policy_template(path: Path) -> None:
     path.chmod(0o600)
 
 
+def has_signed(data_dir: Path) -> bool:
+    """Whether a signer keeps, or has kept, its book in this folder."""
+    return (data_dir / BOOK_FILE).exists()
+
+
 def stop(data_dir: Path) -> Path:
     """Throw the kill switch: from now on nothing new is signed. What has been sent is still settled."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = data_dir / HALT_FILE
     path.touch(mode=0o600)
     return path
@@ -122,7 +128,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         async with contextlib.AsyncExitStack() as stack:
-            book = SpendingBook(data_dir / "signer-spending.jsonl")
+            book = SpendingBook(data_dir / BOOK_FILE)
             book.open()
             stack.callback(book.close)
             tables = RpcTables(policy.rpc_url, clock) if policy.rpc_url else None

@@ -18,6 +18,7 @@ import msgspec
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from fillwright.chain.signer.harden import take_variable
 from fillwright.config import Mode
 from fillwright.domain.errors import ConfigError
 
@@ -96,7 +97,7 @@ def key_from_environment(mode: Mode, environment: MutableMapping[str, str]) -> t
 
     Raises ConfigError on mainnet: a key in the environment is in every child process and crash report.
     """
-    text = environment.pop(PRIVATE_KEY, "")
+    text = take_variable(environment, PRIVATE_KEY)
     if not text:
         return None
     if mode is Mode.MAINNET:
@@ -160,4 +161,4 @@ def take_passphrase(environment: MutableMapping[str, str] | None = None) -> str 
             return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError):
             raise ConfigError("FILLWRIGHT_SIGNER_PASSPHRASE_FILE can't be read") from None
-    return held.pop("FILLWRIGHT_SIGNER_PASSPHRASE", None)
+    return take_variable(held, "FILLWRIGHT_SIGNER_PASSPHRASE")
