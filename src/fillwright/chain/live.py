@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
+from fillwright.chain import checks
 from fillwright.chain.discover import discover_mint, discover_pair
 from fillwright.chain.endpoint import EndpointState, RpcEndpoint, endpoint_from_url
 from fillwright.chain.feed import FeedSettings, LiveMarketFeed
@@ -167,21 +168,31 @@ def check_live(config: LiveConfig) -> LiveConfig:
         raise ConfigError("live: two endpoints of the same name")
     if config.witness is not None and config.witness.url in {each.url for each in config.endpoints}:
         raise ConfigError("live: the witness must be another provider than the endpoints")
-    if len(config.lookup_tables) > MAX_TABLES or config.lookup_refresh_s <= 0:
-        raise ConfigError(f"live: at most {MAX_TABLES} lookup_tables, and a positive lookup_refresh_s")
-    if config.drift.release_after < 0 or config.drift.recheck_s <= 0:
-        raise ConfigError("live: drift: release_after is not negative, recheck_s is positive")
-    for key in config.lookup_tables:
-        _table_key(key)
+    if len(config.lookup_tables) > MAX_TABLES:
+        raise ConfigError(f"live: at most {MAX_TABLES} lookup_tables")
+    problem = next(filter(None, _problems(config)), "")
+    if problem:
+        raise ConfigError(f"live: {problem}")
     return config
 
 
-def _table_key(text: str) -> Pubkey:
-    """Raises ConfigError."""
-    try:
-        return Pubkey.from_string(text)
-    except ValueError as error:
-        raise ConfigError(f"live: lookup_tables: {text!r} is no address") from error
+def _problems(config: LiveConfig) -> Iterator[str]:
+    """What is wrong with each part; "" where nothing is."""
+    yield checks.wrong_addresses("pools", config.pools)
+    yield checks.wrong_addresses("mints", config.mints)
+    yield checks.wrong_addresses("lookup_tables", config.lookup_tables)
+    for pair in config.pairs:
+        yield checks.wrong_pair(pair.a, pair.b, pair.venues)
+    witness = () if config.witness is None else (config.witness,)
+    for endpoint in (*config.endpoints, *witness, *config.bundles, *config.relays):
+        yield checks.wrong_endpoint(endpoint)
+    if config.tip is not None:
+        yield checks.wrong_tip(config.tip.lamports, config.tip.accounts)
+    feed = config.feed
+    times = {"feed: stale_after_s": feed.stale_after_s, "feed: poll_s": feed.poll_s, "feed: verify_s": feed.verify_s}
+    times |= {"rpc_timeout_s": config.rpc_timeout_s, "lookup_refresh_s": config.lookup_refresh_s}
+    yield checks.wrong_times(times, feed.commitment, config.blockhash_life_s)
+    yield checks.wrong_guards(config.guards, config.drift)
 
 
 @asynccontextmanager
@@ -271,7 +282,7 @@ async def _open_tables(
     opened: AsyncExitStack, config: LiveConfig, rpc: Rpc, clock: Clock, allowed: Allowed
 ) -> LookupTables:
     """The configured lookup tables, read and followed. Raises ConfigError, ChainError."""
-    tables = LookupTables(rpc, [_table_key(key) for key in config.lookup_tables], allowed)
+    tables = LookupTables(rpc, [Pubkey.from_string(key) for key in config.lookup_tables], allowed)
     if config.lookup_tables:
         await _patiently(tables.refresh, clock)
         _beside(opened, tables.keep(clock, config.lookup_refresh_s), "lookup-tables")
