@@ -144,6 +144,14 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert commands.import_file(tmp_path / "ks", path, lambda: PASSPHRASE) == str(CANARY.pubkey())
 
 
+@pytest.mark.parametrize("given", [BASE58, ARRAY, BASE58 + "x", BASE58[:-4], ARRAY[1:-9], bytes(CANARY).hex()])
+def test_a_key_that_is_given_for_its_file_is_not_repeated(given: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_key(Path(given))
+    assert given[:20] not in str(refused.value)
+    assert given[-20:] not in str(refused.value)
+
+
 def test_a_key_in_the_environment_is_warned_of_and_refused_on_mainnet() -> None:
     for mode in (Mode.PAPER, Mode.DEVNET):
         environment = {"PRIVATE_KEY": BASE58}

@@ -29,6 +29,9 @@ MAX_KEY_FILE_BYTES = 4_096
 _KEY_BYTES = 64
 _BASE58 = re.compile(r"[1-9A-HJ-NP-Za-km-z]{80,90}", re.ASCII)
 _ARRAY = re.compile(r"\[\s*(?:\d{1,3}\s*,\s*){31,63}\d{1,3}\s*\]", re.ASCII)
+_LONG_BASE58 = re.compile(r"[1-9A-HJ-NP-Za-km-z]{60,}", re.ASCII)
+_NUMBERS = re.compile(r"(?:\d{1,3}\s*,\s*){15,}\d{1,3}", re.ASCII)
+_LONG_HEX = re.compile(r"[0-9a-fA-F]{60,}", re.ASCII)
 _HEX = re.compile(r"\b[0-9a-fA-F]{128}\b", re.ASCII)
 
 
@@ -80,7 +83,8 @@ def parse_key(text: str) -> SecretKey:
 
 
 def read_key(path: Path) -> SecretKey:
-    """The key in a file. Raises ConfigError where it holds none, or others may read it."""
+    """The key in a file. Raises ConfigError where it holds none, or others may read it; it names the file, unless that
+    name looks like a key that was given in its place."""
     try:
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} can be read by others: chmod 600 it")
@@ -88,6 +92,9 @@ def read_key(path: Path) -> SecretKey:
             raise ConfigError(f"{path} is too large for a key")
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
+        if looks_secret(str(path)):
+            text = "a key is not given as an argument, where others see it: give a file that holds it, or -"
+            raise ConfigError(text) from None
         raise ConfigError(f"{path} can't be read: {type(error).__name__}") from None
     return parse_key(text)
 
@@ -119,6 +126,11 @@ def holds_secret(text: str) -> bool:
             continue
         return True
     return bool(_ARRAY.search(text)) or any(_is_pair(bytes.fromhex(found)) for found in _HEX.findall(text))
+
+
+def looks_secret(text: str) -> bool:
+    """Whether `text` may be key material, or a part of it, rather than a file's name: wider than `holds_secret`."""
+    return bool(_LONG_BASE58.search(text) or _NUMBERS.search(text) or _LONG_HEX.search(text))
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
