@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SEEDS ?= 500
 KILLS ?= 300
 ORDERS ?= 5000
+PROGRAMS ?= $(FILLWRIGHT_PROGRAMS)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
@@ -48,12 +49,14 @@ lint: $(VENV)/.dev ## Style, types, import contracts
 check: lint test ## What CI runs
 
 simulate: $(VENV)/.dev ## The engine under SEEDS seeded runs of faults
+	@test "$(SEEDS)" -gt 0 2>/dev/null || { echo "SEEDS=$(SEEDS): how many seeded runs, 1 or more" >&2; exit 2; }
 	@FILLWRIGHT_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q -n $(JOBS) tests/simulation -k no_invariant
 
 chaos: $(VENV)/.dev ## kill -9 of API, workers, PostgreSQL and Redis: KILLS times over ORDERS orders
 	@FILLWRIGHT_CHAOS_KILLS=$(KILLS) FILLWRIGHT_CHAOS_ORDERS=$(ORDERS) $(BIN)/python -m pytest tests/system/test_chaos.py -s
 
 live: $(VENV)/.dev ## Live engines on a local Solana with the programs in PROGRAMS: ORDERS orders, KILLS kills
+	@test -d "$(PROGRAMS)" || { echo "PROGRAMS=DIR: a folder with the programs' binaries, <program id>.so each" >&2; exit 2; }
 	@FILLWRIGHT_PROGRAMS=$(PROGRAMS) FILLWRIGHT_LIVE_ORDERS=$(ORDERS) FILLWRIGHT_LIVE_KILLS=$(KILLS) FILLWRIGHT_ROUTE_ORDERS=200 $(BIN)/python -m pytest -s -q tests/system/test_live.py tests/system/test_live_routes.py tests/system/test_live_processes.py
 
 bench: $(VENV)/.dev ## Every benchmark, each figure beside its goal and a baseline

@@ -149,3 +149,15 @@ def test_every_verb_of_the_earlier_engines_scripts_is_one_of_make(verb: str) -> 
     asked = subprocess.run(["make", "--dry-run", verb], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert asked.returncode == 0, asked.stderr
     assert asked.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [("live PROGRAMS=", "PROGRAMS=DIR"), ("live PROGRAMS=/nowhere", "PROGRAMS=DIR"), ("simulate SEEDS=0", "SEEDS=0"),
+     ("simulate SEEDS=many", "SEEDS=many")],
+)  # fmt: skip
+def test_a_run_of_nothing_is_not_told_as_a_success(arguments: str, said: str) -> None:
+    asked = ["make", "--old-file=.venv/.dev", *arguments.split()]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert said in done.stderr

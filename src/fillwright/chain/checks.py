@@ -44,9 +44,9 @@ def wrong_endpoint(endpoint: RpcEndpoint) -> str:
     """What is wrong with an endpoint, by its name."""
     if not endpoint.name:
         return "an endpoint without a name"
-    if not _is_url(endpoint.url, ("http", "https")):
+    if not is_url(endpoint.url, ("http", "https")):
         return f"{endpoint.name}: its url is not one that begins with http:// or https://"
-    if endpoint.websocket_url and not _is_url(endpoint.websocket_url, ("ws", "wss")):
+    if endpoint.websocket_url and not is_url(endpoint.websocket_url, ("ws", "wss")):
         return f"{endpoint.name}: its websocket_url is not one that begins with ws:// or wss://"
     if not (isfinite(endpoint.requests_per_s) and endpoint.requests_per_s >= 0) or endpoint.burst < 1:
         return f"{endpoint.name}: requests_per_s is not negative, burst is at least 1"
@@ -87,7 +87,8 @@ def wrong_guards(guards: GuardPolicy, drift: DriftPolicy) -> str:
     return ""
 
 
-def _is_url(text: str, schemes: Sequence[str]) -> bool:
+def is_url(text: str, schemes: Sequence[str]) -> bool:
+    """Whether `text` names a host under one of these schemes."""
     try:
         parts = urlsplit(text)
         return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0

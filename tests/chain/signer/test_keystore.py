@@ -258,7 +258,13 @@ def test_a_policy_that_can_not_be_followed_is_refused(tmp_path: Path, text: str)
 
 @pytest.mark.parametrize(
     "changes",
-    [{"max_slippage_bps": 10_001}, {"max_tip_lamports": -1}, {"tip_accounts": ("x",)}, {"lookup_tables": ("1" * 32,)}],
+    [
+        {"max_slippage_bps": 10_001},
+        {"max_tip_lamports": -1},
+        {"tip_accounts": ("x",)},
+        {"lookup_tables": ("1" * 32,)},
+        {"rpc_url": "node.example"},
+    ],
 )
 def test_contradictions_in_a_policy_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from solders.pubkey import Pubkey
 
+from fillwright.chain.checks import is_url
 from fillwright.chain.swaps import SHAPES
 from fillwright.config import Mode
 from fillwright.domain.accounts import Mint
@@ -122,6 +123,8 @@ def check_policy(policy: Policy) -> Policy:
         raise ConfigError("policy: a bound is negative, or max_slippage_bps is not within 0 and 10000")
     if any(floor.input_units <= 0 or floor.output_units < 0 for floor in policy.floors):
         raise ConfigError("policy: a floor needs positive units")
+    if policy.rpc_url and not is_url(policy.rpc_url, ("http", "https")):
+        raise ConfigError("policy: rpc_url is not one that begins with http:// or https://")
     if policy.lookup_tables and not policy.rpc_url:
         raise ConfigError("policy: lookup_tables need an rpc_url to read them from")
     return policy
