@@ -204,3 +204,22 @@ def test_it_runs_on_after_a_turn_that_failed(tmp_path: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     run(tmp_path, body)
+
+
+def test_it_runs_on_where_its_place_in_the_log_can_not_be_saved(tmp_path: Path) -> None:
+    async def body(world: World) -> None:
+        world.cursor = tmp_path / "gone" / "marker-sweep"
+        world.chain.height = EXPIRED_HEIGHT + 1
+        task = asyncio.create_task(world.sweeper().run())
+        for number in (1, 2):
+            await world.order(number)
+            for _ in range(100):
+                await world.clock.advance(60.0)
+                await asyncio.sleep(0.001)
+                if not world.rents.stands:
+                    break
+            assert not world.rents.stands
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(tmp_path, body)

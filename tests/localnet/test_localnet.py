@@ -175,6 +175,10 @@ def test_the_same_seed_gives_the_same_ledger() -> None:
         ("simulateTransaction", [None]),
         ("getSlot", [{"commitment": 5}]),
         ("getTransaction", []),
+        ("getMinimumBalanceForRentExemption", [-1]),
+        ("getMinimumBalanceForRentExemption", [2**70]),
+        ("requestAirdrop", [str(OTHER), -1]),
+        ("getTokenAccountBalance", [str(PAYER.pubkey())]),
         ("noSuchMethod", []),
     ],
 )

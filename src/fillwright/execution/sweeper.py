@@ -116,8 +116,13 @@ class MarkerSweeper:
         if done <= self._saved:
             return
         draft = self._cursor.with_name(f"{self._cursor.name}.{os.getpid()}")
-        draft.write_text(f"{done}\n")
-        draft.replace(self._cursor)
+        try:
+            draft.write_text(f"{done}\n")
+            draft.replace(self._cursor)
+        except OSError:
+            # After a restart the log is read from further back.
+            observe.sweep_failed("os_error")
+            return
         self._saved = done
 
 

@@ -16,7 +16,7 @@ from solders.transaction_metadata import TransactionMetadata
 
 from fillwright.localnet.chain import HEIGHT_BEHIND_SLOT, Landed, LocalChain, Rejected
 from fillwright.localnet.faults import Fault
-from fillwright.localnet.render import account_json
+from fillwright.localnet.render import TOKEN_PROGRAMS, account_json
 
 MAX_KEYS = 100
 MAX_SIGNATURES = 256
@@ -27,6 +27,7 @@ VERSION = {"solana-core": "3.0.0-fillwright", "feature-set": 0}
 INVALID_PARAMS = -32602
 PREFLIGHT = -32002
 MIN_CONTEXT = -32016
+_TOKEN_ACCOUNT_BYTES = 165
 
 
 class RpcFault(Exception):
@@ -79,7 +80,7 @@ class Methods:
             raise RpcFault(-32601, "Method not found")
         try:
             return found(params)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RpcFault(INVALID_PARAMS, f"Invalid params: {error}") from error
 
     def _in_context(self, options: dict[str, Any], value: Any) -> dict[str, Any]:
@@ -141,6 +142,8 @@ class Methods:
         if account is None:
             raise RpcFault(INVALID_PARAMS, "Invalid param: could not find account")
         data = bytes(account.data)
+        if str(account.owner) not in TOKEN_PROGRAMS or len(data) < _TOKEN_ACCOUNT_BYTES:
+            raise RpcFault(INVALID_PARAMS, "Invalid param: not a Token account")
         units = int.from_bytes(data[64:72], "little")
         places = self._chain.decimals.get(str(Pubkey.from_bytes(data[:32])), 0)
         value = {"amount": str(units), "decimals": places, "uiAmountString": str(units / 10**places)}

@@ -125,7 +125,7 @@ class LocalNode:
             return web.Response(status=503, text="service unavailable")
         try:
             body = msgspec.json.decode(await request.read())
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return _json({"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}})
         try:
             if isinstance(body, list):
@@ -183,7 +183,7 @@ class LocalNode:
             body = msgspec.json.decode(text)
             method, params = body["method"], body.get("params") or []
             result = self._follow(socket, method, params)
-        except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (msgspec.DecodeError, RecursionError, KeyError, IndexError, TypeError, AttributeError) as error:
             frame = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": str(error)}}
             socket.put(_encode(frame))
             return
