@@ -18,6 +18,7 @@ from tests.chain.signer.test_judge import sweep
 
 from fillwright.chain.endpoint import endpoint_from_url
 from fillwright.chain.feed import LiveMarketFeed
+from fillwright.chain.live import cluster_at
 from fillwright.chain.lookup import LookupTables
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.sender import BundleSender, NodeSender, RelaySender, Senders
@@ -25,13 +26,18 @@ from fillwright.chain.solana import SolanaChain
 from fillwright.chain.sweep import existing_markers
 from fillwright.clock import SystemClock
 from fillwright.domain.accounts import Address, ChainClock
-from fillwright.domain.errors import ChainError
+from fillwright.domain.clusters import Cluster
+from fillwright.domain.errors import ChainError, ConfigError
 from fillwright.domain.tokens import TokenList
 from fillwright.domain.transactions import Commitment
 from fillwright.market.snapshot import Snapshot
 
 WALLET = ME.pubkey()
 SIGNATURE = str(ME.sign_message(b"x"))
+GENESIS = {
+    Cluster.MAINNET: "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
+    Cluster.DEVNET: "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
+}
 POOL = Address("3ucNos4NbumPLZNWztqGHNFFgkHeRMBQAVemeeomsUxv")
 
 _VALUES = (
@@ -239,5 +245,20 @@ def test_a_reply_that_is_none_is_a_fault_of_the_node(whole: bytes) -> None:
             with pytest.raises(ChainError):
                 await chain_over(rpc).slot(Commitment.FINALIZED)
             assert rpc.endpoints[0].faults == 1
+
+    asyncio.run(run())
+
+
+def test_endpoints_of_different_chains_are_refused_and_one_that_is_away_is_not_asked() -> None:
+    async def run() -> None:
+        async with hostile() as (first, one), hostile() as (second, two):
+            endpoints = (one.endpoints[0].endpoint, two.endpoints[0].endpoint)
+            first.result, second.result = f'"{GENESIS[Cluster.DEVNET]}"', f'"{GENESIS[Cluster.MAINNET]}"'
+            with pytest.raises(ConfigError, match="different chains"):
+                await cluster_at(endpoints, SystemClock())
+            second.result = first.result
+            assert await cluster_at(endpoints, SystemClock()) is Cluster.DEVNET
+            second.status, second.whole = 502, b"away"
+            assert await cluster_at(endpoints, SystemClock()) is Cluster.DEVNET
 
     asyncio.run(run())

@@ -75,6 +75,14 @@ def test_a_blockhash_lives_for_150_blocks_and_one_more() -> None:
         assert (balance(local, "processed") > 0) is lands
 
 
+def test_a_network_stays_the_same_one_and_another_seed_is_another() -> None:
+    local = chain()
+    told = Methods(local).call("getGenesisHash", [])
+    local.advance(100)
+    assert Methods(local).call("getGenesisHash", []) == told == Methods(chain()).call("getGenesisHash", [])
+    assert Methods(chain(seed=2)).call("getGenesisHash", []) != told
+
+
 def test_the_same_bytes_land_once() -> None:
     local = chain(faults=Faults(delay_slots=3))
     raw = payment(local)

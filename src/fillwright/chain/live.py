@@ -230,7 +230,8 @@ async def open_live(
         witness = None
         if config.witness is not None:
             other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
-            await _patiently(lambda: _cluster(other, mode), clock)
+            if await _patiently(lambda: _genesis(other), clock) != await _patiently(lambda: _genesis(rpc), clock):
+                raise ConfigError("the witness is not of the endpoints' chain")
             witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
             parts += _endpoint_parts("witness", other, clock)
         _beside(opened, signer.watch(clock), "signer-watch")
@@ -355,11 +356,30 @@ async def _pools(config: LiveConfig, rpc: Rpc, cluster: Cluster | None) -> list[
     return list(dict.fromkeys(found))
 
 
+async def _genesis(rpc: Rpc) -> str:
+    """The genesis hash of every endpoint that answers. Raises ConfigError where they differ: one that knows nothing of
+    a transaction must not be one of another chain. ChainError where none answers."""
+    asked = (rpc.ask_one(state, "getGenesisHash", [], str) for state in rpc.endpoints)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    told: dict[str, str] = {}
+    problems: list[BaseException] = []
+    for state, answer in zip(rpc.endpoints, answers, strict=True):
+        if isinstance(answer, str):
+            told.setdefault(answer, state.name)
+        else:
+            problems.append(answer)
+    if not told:
+        raise problems[0]
+    if len(told) > 1:
+        raise ConfigError(f"the endpoints are of different chains: {', '.join(told.values())}")
+    return next(iter(told))
+
+
 async def _cluster(rpc: Rpc, mode: Mode | None) -> Cluster | None:
     """Which cluster the endpoints are of; None: a chain of somebody's own. Raises ConfigError where `mode` wants
     another one, ChainError; without a mode, an answer that says nothing counts as a chain of somebody's own."""
     try:
-        cluster = cluster_of(await rpc.call("getGenesisHash", [], str))
+        cluster = cluster_of(await _genesis(rpc))
     except ChainError as error:
         if mode is not None or error.code != NODE_REFUSED:
             raise

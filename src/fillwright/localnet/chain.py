@@ -101,6 +101,11 @@ class LocalChain:
         return self._start_time_s + (self.slot - self.first_slot) * self.slot_ms // 1_000
 
     @property
+    def genesis_hash(self) -> str:
+        """Which network this is; it never changes."""
+        return str(Hash.from_bytes(hashlib.sha256(f"fillwright {self._seed} genesis".encode()).digest()))
+
+    @property
     def epoch(self) -> int:
         return self.slot // _SLOTS_PER_EPOCH
 

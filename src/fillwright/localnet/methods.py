@@ -52,7 +52,7 @@ class Methods:
         self._by_name: dict[str, Callable[[list[Any]], Any]] = {
             "getHealth": lambda _: "ok",
             "getVersion": lambda _: VERSION,
-            "getGenesisHash": lambda _: chain.blockhash("finalized")[0],
+            "getGenesisHash": lambda _: chain.genesis_hash,
             "getSlot": lambda p: chain.slot_at(_commitment(_options(p, 0))),
             "getBlockHeight": lambda p: chain.height_at(_commitment(_options(p, 0))),
             "getEpochInfo": self._epoch_info,
