@@ -220,6 +220,35 @@ def test_a_pool_of_a_mint_that_came_back_with_other_decimals_is_refused_and_the_
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("name", ["raydium_clmm/SYN_ts1_bitmap-extension", "meteora_dlmm/SYN_bitmap-extension"])
+def test_a_pool_whose_accounts_can_not_be_told_is_refused_alone_and_comes_back(name: str) -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM, name)
+        other, address = world.held
+        async with engine(world) as running, feed(running, stream=False) as following:
+            assert set(following.current().pools) == {address, other}
+            (bitmap,) = [
+                key
+                for key in following._followed[address].keys
+                if (held := world.local.account(key)) is not None and len(held.data) in (1_832, 1_576)
+            ]
+            held = world.local.account(bitmap)
+            assert held is not None
+            world.local.set_account(bitmap, SolanaAccount(held.lamports, b"\xff" * 100, held.owner))
+            world.local.advance(2)
+            await until(lambda: set(following.current().pools) == {other})
+            assert [each.reason for each in following.current().unpriced] == ["malformed"]
+            slot = world.local.slot
+            world.local.advance(5)
+            await until(lambda: following.current().slot > slot)
+            assert other in (await following.fetch(*following.current().pools[other].mints)).pools
+            world.local.set_account(bitmap, held)
+            world.local.advance(2)
+            await until(lambda: set(following.current().pools) == {address, other})
+
+    asyncio.run(run())
+
+
 class DeafStream:
     """Connected, and takes every subscription; `confirms`: each is in force at once, but nothing is ever told."""
 

@@ -16,14 +16,13 @@ from msgspec.structs import replace
 from fillwright import observe
 from fillwright.chain.accounts import CLOCK_SYSVAR, AccountBook, clock_in
 from fillwright.chain.batches import MAX_COMPANION_ROUNDS, batches
-from fillwright.chain.discover import mints_in
 from fillwright.chain.followed import Followed, account_of, wrong_decimals
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.stream import Stream, Subscription
 from fillwright.domain.accounts import Account, Address, ChainClock, Mint
 from fillwright.domain.clusters import Cluster
-from fillwright.domain.errors import ChainError, PoolRefused, Refusal
+from fillwright.domain.errors import ChainError, FillwrightError, PoolRefused, Refusal
 from fillwright.domain.tokens import Token, TokenList
 from fillwright.market.drift import DriftSentinel
 from fillwright.market.guards import MintVerdict, PriceGuard
@@ -232,7 +231,7 @@ class LiveMarketFeed:
             behind = self._followed.values() if everything else self._with_gaps()
             try:
                 await self._resolve(behind)
-            except ChainError as error:
+            except FillwrightError as error:
                 # Nothing is lost: what can't be read grows stale, and is asked for again at the next turn.
                 observe.feed_behind(error.code)
                 continue
@@ -297,14 +296,9 @@ class LiveMarketFeed:
         held = self._held(followed.keys)
         account = held.get(followed.address)
         followed.venue = None if account is None or misplaced(account, self._cluster) else venue_of(account)
-        keys: tuple[Address, ...] = (followed.address,)
-        if followed.venue is not None:
-            companions = followed.venue.companions(followed.address, held)
-            mints = () if account is None else mints_in(followed.venue.id, account.data)
-            keys = (followed.address, *companions, *mints)
         for key in followed.keys:
             self._users.get(key, set()).discard(followed.address)
-        followed.keys = tuple(dict.fromkeys(keys))
+        followed.need(held)
         for key in followed.keys:
             self._users.setdefault(key, set()).add(followed.address)
 
@@ -318,7 +312,7 @@ class LiveMarketFeed:
             return
         held = self._held(followed.keys)
         try:
-            pool = venue.decode(followed.address, held)
+            pool = followed.decoded(venue, held)
         except PoolRefused as error:
             followed.pool = None
             followed.unpriced = Unpriced(followed.address, venue.id, error.reason, error.message)

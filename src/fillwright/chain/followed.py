@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fillwright.chain.discover import mints_in
 from fillwright.chain.messages import AccountJson
 from fillwright.domain.accounts import Account, Address
 from fillwright.domain.errors import PoolRefused
@@ -23,6 +24,29 @@ class Followed:
         self.pool: Pool | None = None
         self.unpriced: Unpriced | None = None
         self.warnings: tuple[str, ...] = ()
+        self._refused: PoolRefused | None = None
+
+    def need(self, held: Mapping[Address, Account]) -> None:
+        """Set `keys` to what the pool needs now, its mints included. Where `held` does not let its venue tell, they
+        stay, and the pool is refused until it does."""
+        self._refused = None
+        account = held.get(self.address)
+        if self.venue is None or account is None:
+            self.keys = (self.address,)
+            return
+        try:
+            companions = self.venue.companions(self.address, held)
+        except PoolRefused as error:
+            self._refused = error
+            return
+        self.keys = tuple(dict.fromkeys((self.address, *companions, *mints_in(self.venue.id, account.data))))
+
+    def decoded(self, venue: AnyVenue, held: Mapping[Address, Account]) -> Pool:
+        """The pool that its accounts make. Raises PoolRefused."""
+        if self._refused is not None:
+            raise self._refused
+        pool: Pool = venue.decode(self.address, held)
+        return pool
 
 
 def account_of(told: AccountJson | None) -> Account | None:
