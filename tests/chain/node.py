@@ -31,6 +31,7 @@ class StandInNode:
             self.accounts[CLOCK_SYSVAR] = clock_account(clock)
         self.failures: list[int | dict[str, Any]] = []
         self.asked: list[list[str]] = []
+        self.slot = 7
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -61,8 +62,9 @@ class StandInNode:
         if len(keys) > 100:
             return _json({**head, "error": {"code": -32602, "message": "Too many inputs provided; max 100"}})
         self.asked.append(keys)
+        self.slot += 1
         values = [_render(self.accounts.get(key)) for key in keys]
-        return _json({**head, "result": {"context": {"slot": 7}, "value": values}})
+        return _json({**head, "result": {"context": {"slot": self.slot}, "value": values}})
 
 
 def _render(account: Account | None) -> object:

@@ -120,6 +120,9 @@ def test_a_pool_that_is_not_heard_of_is_stale_and_not_quoted_until_it_is_read_ag
             assert not snapshot.pools
             assert [(each.address, each.reason) for each in snapshot.unpriced] == [(address, "stale")]
             mints = world.pool(address).mints
+            with pytest.raises(ChainError, match="stale"):
+                await following.fetch(*mints)  # the node answers, but stands still
+            world.local.advance()
             assert address in (await following.fetch(*mints)).pools
             clock.ahead_s = 20.0
             await running.node.close()

@@ -88,6 +88,7 @@ class LiveMarketFeed:
         self._gaps: set[Address] = set()
         self._read_s: dict[Address, float] = {}
         self._heard_s = -1e9
+        self._advanced_s = -1e9  # when a slot beyond all before it was heard of last
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._newest: Snapshot | None = None
@@ -207,9 +208,11 @@ class LiveMarketFeed:
 
     def _known_s(self, key: Address) -> float:
         """When this account was last known to be current: at its last read, or, while it is followed without a gap,
-        when the chain was last heard of."""
+        when the chain was last heard of; never later than what was heard last of a new slot."""
         read_s = self._read_s.get(key, -1e9)
-        return read_s if key in self._gaps or not self._is_followed(key) else max(read_s, self._heard_s)
+        is_told = self._is_followed(key) and key not in self._gaps
+        # A node that stands still, or lags, answers too: what it says is no news of the chain.
+        return min(max(read_s, self._heard_s) if is_told else read_s, self._advanced_s)
 
     def _is_followed(self, key: Address) -> bool:
         subscription = self._subscriptions.get(key)
@@ -283,6 +286,8 @@ class LiveMarketFeed:
             if len(answer.value) != len(part):
                 raise ChainError("the node answered for another number of accounts")
             slot = answer.context.slot
+            if slot > self._book.newest_slot:
+                self._advanced_s = started_s
             self._book.read(slot, {key: account_of(each) for key, each in zip(part, answer.value, strict=True)})
             self._book.saw_slot(slot)
             for key in part:
@@ -324,8 +329,7 @@ class LiveMarketFeed:
         if self._guard is not None:
             verdict = self._guard(pool, self._book.settled, clock_in(self._book).epoch)
             followed.warnings = verdict.warnings
-            if verdict.refusal:
-                why = verdict.refusal
+            if why := verdict.refusal:
                 followed.unpriced = Unpriced(followed.address, venue.id, Refusal.UNSUPPORTED_FEATURE, why)
         self._know_tokens(pool)
 
@@ -366,6 +370,8 @@ class LiveMarketFeed:
                 return
             slot = notice.context.slot
             self._heard_s = self._clock.monotonic_s()
+            if slot > self._book.newest_slot:
+                self._advanced_s = self._heard_s
             self._book.notified(key, slot, account_of(notice.value))
             self._book.saw_slot(slot)
 
