@@ -28,6 +28,7 @@ from fillwright.localnet.faults import Faults
 from fillwright.localnet.load import load_program, parse_program, programs_of
 from fillwright.localnet.methods import Methods, RpcFault
 from fillwright.localnet.server import LocalNode
+from fillwright.localnet.tips import TIP_ACCOUNTS
 from fillwright.market.pools import load_pools
 
 PAYER = Keypair.from_seed(bytes([1]) * 32)
@@ -239,6 +240,16 @@ def test_folders_of_dumps_become_pools_and_funded_wallets() -> None:
     assert held is not None
     assert held.lamports == options.lamports
     assert len(local.decimals) == 3
+
+
+def test_a_small_tip_can_be_paid_from_the_start() -> None:
+    local, _ = build_chain(LocalnetOptions(wallets=(str(PAYER.pubkey()),)))
+    tip = TransferParams(from_pubkey=PAYER.pubkey(), to_pubkey=Pubkey.from_string(TIP_ACCOUNTS[7]), lamports=1_000)
+    value = Hash.from_string(local.blockhash("processed")[0])
+    raw = bytes(VersionedTransaction(MessageV0.try_compile(PAYER.pubkey(), [transfer(tip)], [], value), [PAYER]))
+    signature = local.send(raw)
+    local.advance()
+    assert local.ledger[signature].error is None
 
 
 def test_what_is_dumped_from_a_node_loads_again(tmp_path: Path) -> None:

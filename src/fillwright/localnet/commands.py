@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from solders.pubkey import Pubkey
 
 from fillwright.domain.accounts import Address
 from fillwright.localnet.chain import LocalChain
@@ -15,10 +16,12 @@ from fillwright.localnet.competitor import Competitor
 from fillwright.localnet.faults import Faults
 from fillwright.localnet.load import fund, load_accounts, load_program, programs_of
 from fillwright.localnet.server import LocalNode
+from fillwright.localnet.tips import TIP_ACCOUNTS
 from fillwright.market.dumps import by_folder
 from fillwright.venues.registry import venue_of
 
 DEFAULT_PORT = 8899
+TIP_ACCOUNT_LAMPORTS = 10**9
 
 
 class LocalnetOptions(msgspec.Struct, frozen=True):
@@ -58,6 +61,9 @@ def build_chain(options: LocalnetOptions) -> tuple[LocalChain, Mapping[Address, 
             pools.update({key: list(accounts) for key, each in accounts.items() if venue_of(each) is not None})
     for wallet in options.wallets:
         fund(chain, wallet, options.lamports, dict.fromkeys(sorted(chain.decimals), options.token_units))
+    for account in TIP_ACCOUNTS:
+        # As on a real cluster they are there: a small tip would not pay for the rent of a new account.
+        chain.svm.airdrop(Pubkey.from_string(account), TIP_ACCOUNT_LAMPORTS)
     if options.faults.competitor:
         Competitor(chain, pools, options.seed)
     return chain, pools
