@@ -249,12 +249,12 @@ def test_a_reply_that_is_none_is_a_fault_of_the_node(whole: bytes) -> None:
     asyncio.run(run())
 
 
-def test_endpoints_of_different_chains_are_refused_and_one_that_is_away_is_not_asked() -> None:
+def test_endpoints_of_different_clusters_are_refused_and_one_that_is_away_is_not_asked() -> None:
     async def run() -> None:
         async with hostile() as (first, one), hostile() as (second, two):
             endpoints = (one.endpoints[0].endpoint, two.endpoints[0].endpoint)
             first.result, second.result = f'"{GENESIS[Cluster.DEVNET]}"', f'"{GENESIS[Cluster.MAINNET]}"'
-            with pytest.raises(ConfigError, match="different chains"):
+            with pytest.raises(ConfigError, match="different clusters"):
                 await cluster_at(endpoints, SystemClock())
             second.result = first.result
             assert await cluster_at(endpoints, SystemClock()) is Cluster.DEVNET

@@ -83,9 +83,17 @@ class LiveMarket:
     """The market of a real chain, open and followed."""
 
     def __init__(
-        self, *, feed: LiveMarketFeed, rpc: Rpc, sentinel: DriftSentinel, stream: Stream | None, clock: Clock
+        self,
+        *,
+        feed: LiveMarketFeed,
+        rpc: Rpc,
+        sentinel: DriftSentinel,
+        stream: Stream | None,
+        clock: Clock,
+        cluster: Cluster | None,
     ) -> None:
         self.feed, self.rpc, self.sentinel, self.stream, self._clock = feed, rpc, sentinel, stream, clock
+        self.cluster = cluster
 
     def parts(self) -> Parts:
         """Each endpoint and the stream by name, and whether it can be used now."""
@@ -230,8 +238,8 @@ async def open_live(
         witness = None
         if config.witness is not None:
             other = await _open_rpc(opened, (config.witness,), clock, config.rpc_timeout_s)
-            if await _patiently(lambda: _genesis(other), clock) != await _patiently(lambda: _genesis(rpc), clock):
-                raise ConfigError("the witness is not of the endpoints' chain")
+            if await _patiently(lambda: _cluster(other, mode), clock) != market.cluster:
+                raise ConfigError("the witness is of another cluster than the endpoints")
             witness = SolanaChain(rpc=other, senders=senders, clock=clock, wallet=signer.wallet, market=feed.current)
             parts += _endpoint_parts("witness", other, clock)
         _beside(opened, signer.watch(clock), "signer-watch")
@@ -276,7 +284,7 @@ async def open_market(
         )
         await _patiently(feed.open, clock)
         opened.push_async_callback(feed.close)
-        yield LiveMarket(feed=feed, rpc=rpc, sentinel=sentinel, stream=stream, clock=clock)
+        yield LiveMarket(feed=feed, rpc=rpc, sentinel=sentinel, stream=stream, clock=clock, cluster=cluster)
 
 
 async def _open_tables(
@@ -356,22 +364,22 @@ async def _pools(config: LiveConfig, rpc: Rpc, cluster: Cluster | None) -> list[
     return list(dict.fromkeys(found))
 
 
-async def _genesis(rpc: Rpc) -> str:
-    """The genesis hash of every endpoint that answers. Raises ConfigError where they differ: one that knows nothing of
-    a transaction must not be one of another chain. ChainError where none answers."""
+async def _told_cluster(rpc: Rpc) -> Cluster | None:
+    """The cluster of every endpoint that answers. Raises ConfigError where they differ: one that knows nothing of a
+    transaction must not be one of another cluster. ChainError where none answers."""
     asked = (rpc.ask_one(state, "getGenesisHash", [], str) for state in rpc.endpoints)
     answers = await asyncio.gather(*asked, return_exceptions=True)
-    told: dict[str, str] = {}
+    told: dict[Cluster | None, str] = {}
     problems: list[BaseException] = []
     for state, answer in zip(rpc.endpoints, answers, strict=True):
         if isinstance(answer, str):
-            told.setdefault(answer, state.name)
+            told.setdefault(cluster_of(answer), state.name)
         else:
             problems.append(answer)
     if not told:
         raise problems[0]
     if len(told) > 1:
-        raise ConfigError(f"the endpoints are of different chains: {', '.join(told.values())}")
+        raise ConfigError(f"the endpoints are of different clusters: {', '.join(told.values())}")
     return next(iter(told))
 
 
@@ -379,7 +387,7 @@ async def _cluster(rpc: Rpc, mode: Mode | None) -> Cluster | None:
     """Which cluster the endpoints are of; None: a chain of somebody's own. Raises ConfigError where `mode` wants
     another one, ChainError; without a mode, an answer that says nothing counts as a chain of somebody's own."""
     try:
-        cluster = cluster_of(await _genesis(rpc))
+        cluster = await _told_cluster(rpc)
     except ChainError as error:
         if mode is not None or error.code != NODE_REFUSED:
             raise

@@ -1,6 +1,6 @@
 """The JSON of Solana's RPC, as far as it is read here. Base64 account data is decoded in place by msgspec.
 
-A number that can't be (below zero, beyond what is ever told) can't be read, nor can an outcome without its `err`:
+A number that can't be (below zero, beyond what is ever told) can't be read, nor can what has landed without its `err`:
 what is left out is not taken for success.
 """
 
@@ -121,7 +121,7 @@ class TransactionJson(msgspec.Struct, rename="camel"):
 class SimulationJson(msgspec.Struct, rename="camel"):
     """The balances came with newer nodes; older ones leave them out."""
 
-    err: Any
+    err: Any = None
     logs: tuple[str, ...] | None = ()
     units_consumed: Count | None = None
     fee: Count | None = None
