@@ -120,15 +120,37 @@ def test_a_pool_that_is_not_heard_of_is_stale_and_not_quoted_until_it_is_read_ag
             assert not snapshot.pools
             assert [(each.address, each.reason) for each in snapshot.unpriced] == [(address, "stale")]
             mints = world.pool(address).mints
-            with pytest.raises(ChainError, match="stale"):
-                await following.fetch(*mints)  # the node answers, but stands still
-            world.local.advance()
             assert address in (await following.fetch(*mints)).pools
             clock.ahead_s = 20.0
             await running.node.close()
             with pytest.raises(ChainError):
                 await following.fetch(*mints)
             assert not following.current().pools
+
+    asyncio.run(run())
+
+
+def test_a_node_that_answers_but_stands_still_makes_its_pools_stale() -> None:
+    async def run() -> None:
+        world = LocalWorld(CPMM)
+        (address,) = world.held
+        clock = SkewedClock()
+        settings = FeedSettings(poll_s=1_000.0, stale_after_s=5.0)
+        async with engine(world) as running, feed(running, stream=False, clock=clock, settings=settings) as following:
+            mints = world.pool(address).mints
+            clock.ahead_s = 100.0  # it was never seen to move: a chain of one's own may wait for its next transaction
+            assert address in (await following.fetch(*mints)).pools
+            world.local.advance()
+            clock.ahead_s = 110.0
+            assert address in (await following.fetch(*mints)).pools
+            clock.ahead_s = 130.0
+            assert address in (await following.fetch(*mints)).pools
+            clock.ahead_s = 150.0
+            with pytest.raises(ChainError, match="stale"):
+                await following.fetch(*mints)
+            assert [each.reason for each in following.current().unpriced] == ["stale"]
+            world.local.advance()
+            assert address in (await following.fetch(*mints)).pools
 
     asyncio.run(run())
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from fillwright import observe
 from fillwright.chain.accounts import CLOCK_SYSVAR, AccountBook, clock_in
 from fillwright.chain.batches import MAX_COMPANION_ROUNDS, batches
-from fillwright.chain.followed import Followed, account_of, wrong_decimals
+from fillwright.chain.followed import Followed, Progress, account_of, wrong_decimals
 from fillwright.chain.messages import AccountJson, InContext
 from fillwright.chain.rpc import Rpc
 from fillwright.chain.stream import Stream, Subscription
@@ -88,7 +88,7 @@ class LiveMarketFeed:
         self._gaps: set[Address] = set()
         self._read_s: dict[Address, float] = {}
         self._heard_s = -1e9
-        self._advanced_s = -1e9  # when a slot beyond all before it was heard of last
+        self._progress = Progress()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._newest: Snapshot | None = None
@@ -208,11 +208,10 @@ class LiveMarketFeed:
 
     def _known_s(self, key: Address) -> float:
         """When this account was last known to be current: at its last read, or, while it is followed without a gap,
-        when the chain was last heard of; never later than what was heard last of a new slot."""
+        when the chain was last heard of; not at all, while the chain stands still."""
         read_s = self._read_s.get(key, -1e9)
         is_told = self._is_followed(key) and key not in self._gaps
-        # A node that stands still, or lags, answers too: what it says is no news of the chain.
-        return min(max(read_s, self._heard_s) if is_told else read_s, self._advanced_s)
+        return self._progress.bounded(max(read_s, self._heard_s) if is_told else read_s)
 
     def _is_followed(self, key: Address) -> bool:
         subscription = self._subscriptions.get(key)
@@ -286,8 +285,7 @@ class LiveMarketFeed:
             if len(answer.value) != len(part):
                 raise ChainError("the node answered for another number of accounts")
             slot = answer.context.slot
-            if slot > self._book.newest_slot:
-                self._advanced_s = started_s
+            self._progress.saw(slot, started_s)
             self._book.read(slot, {key: account_of(each) for key, each in zip(part, answer.value, strict=True)})
             self._book.saw_slot(slot)
             for key in part:
@@ -370,8 +368,7 @@ class LiveMarketFeed:
                 return
             slot = notice.context.slot
             self._heard_s = self._clock.monotonic_s()
-            if slot > self._book.newest_slot:
-                self._advanced_s = self._heard_s
+            self._progress.saw(slot, self._heard_s)
             self._book.notified(key, slot, account_of(notice.value))
             self._book.saw_slot(slot)
 

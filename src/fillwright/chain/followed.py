@@ -1,7 +1,8 @@
-"""What a live market keeps of one pool that it follows, and what its tokens must be to be traded."""
+"""What a live market keeps of the chain and of each pool that it follows, and what its tokens must be to be traded."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from fillwright.chain.discover import mints_in
@@ -12,6 +13,28 @@ from fillwright.domain.tokens import TokenList
 from fillwright.market.snapshot import Unpriced
 from fillwright.venues.token_program import decode_mint
 from fillwright.venues.venue import AnyVenue, Pool
+
+STANDSTILL_S = 30.0
+"""A node that has told of no new slot for so long stands still, or lags."""
+
+
+class Progress:
+    """Whether the chain moves on. A node that stands still answers too, but what it says is no news of the chain. One
+    that was never seen to move may be a chain of somebody's own, which waits for its next transaction."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._moved_s = math.inf
+
+    def saw(self, slot: int, now_s: float) -> None:
+        """A node has told of `slot`."""
+        if slot > self._newest > 0:
+            self._moved_s = now_s
+        self._newest = max(self._newest, slot)
+
+    def bounded(self, known_s: float) -> float:
+        """When what was heard at `known_s` was last known to be current."""
+        return self._moved_s if known_s - self._moved_s > STANDSTILL_S else known_s
 
 
 class Followed:
