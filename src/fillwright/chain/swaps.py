@@ -17,10 +17,11 @@ from fillwright.domain.clusters import Cluster
 
 
 class SwapCall(msgspec.Struct, frozen=True):
-    """One swap as the chain will run it. At most `max_in` leaves `source`, at least `min_out` reaches
-    `destination`, both in base units."""
+    """One swap as the chain will run it, by the instruction that begins with `tag`. At most `max_in` leaves `source`,
+    at least `min_out` reaches `destination`, both in base units."""
 
     venue: str
+    tag: bytes
     pool: Pubkey
     wallet: Pubkey
     source: Pubkey
@@ -145,6 +146,7 @@ def _read(shape: Shape, program: Pubkey, data: bytes, accounts: Sequence[Pubkey]
     max_in, min_out = (second, first) if swapped else (first, second)
     return SwapCall(
         venue=shape.venue,
+        tag=shape.tag,
         pool=accounts[shape.pool],
         wallet=accounts[shape.wallet],
         source=accounts[shape.source],

@@ -365,6 +365,8 @@ PLANS: dict[str, tuple[SwapPlan, Policy]] = {
     "too much slippage": (replace(ORDER, limit=ORDER.amount_out * 98 // 100), policy()),
     "no limit": (replace(ORDER, limit=0), policy()),
     "a venue that is not allowed": (ORDER, policy(venues=("meteora_dlmm",))),
+    "an instruction that is not allowed": (ORDER, policy(instructions={"raydium_cpmm": ("37d96256a34ab4ad",)})),
+    "any instruction of a venue with none allowed": (ORDER, policy(instructions={"raydium_cpmm": ()})),
     "a price below the floor": (
         ORDER,
         policy(floors=(Floor(WRAPPED_SOL, OTHER, ORDER.amount_in, ORDER.amount_out),)),
@@ -382,6 +384,11 @@ def test_a_plan_beyond_the_policy_is_refused(name: str) -> None:
     built = message(parts(plan)) if plan.legs and plan.amount_in > 0 else honest(ORDER)
     with pytest.raises(SignerRefused):
         judge(built, plan, ME, rules, {})
+
+
+def test_the_instructions_that_the_policy_names_are_signed() -> None:
+    named = {"raydium_cpmm": ("8fbe5adac41e33de",), "meteora_dlmm": ()}
+    assert judge(honest(ORDER), ORDER, ME, policy(instructions=named), {}).max_in == AMOUNT
 
 
 @given(st.data())

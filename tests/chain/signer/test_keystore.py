@@ -246,6 +246,8 @@ def test_a_policy_of_another_user_is_refused(tmp_path: Path) -> None:
     "text",
     ["", "mode = 'paper'\n[spend]",
      "mode = 'devnet'", "mode = 'moon'\n[spend]", "mode = 'devnet'\nspend = {}\nvenues = ['x']",
+     "mode = 'devnet'\nspend = {}\n[instructions]\nraydium_cpmm = ['00']",
+     "mode = 'devnet'\nspend = {}\n[instructions]\nx = []",
      "mode = 'devnet'\nspend = {}\nunknown = 1", "mode = 'devnet'\n[spend.x]\nper_order = 1\nper_day = 1", "= ="],
 )  # fmt: skip
 def test_a_policy_that_can_not_be_followed_is_refused(tmp_path: Path, text: str) -> None:

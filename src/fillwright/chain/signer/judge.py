@@ -264,6 +264,8 @@ class _Case:
             raise _refused(f"an unknown instruction of {part.program}")
         if call.venue not in self.policy.venues:
             raise _refused(f"the policy does not allow {call.venue}")
+        if not self.policy.allows(call.venue, call.tag):
+            raise _refused(f"the policy does not allow instruction {call.tag.hex()} of {call.venue}")
         if call.wallet != self.wallet or call.source not in self.own or call.destination not in self.own:
             raise _refused("a swap from or to an account that is not the wallet's own")
         private = {self.wallet, self.wsol, *self.own}

@@ -46,15 +46,18 @@ class Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`spend`: mints that may be given, with their bounds; `receive`: further mints that may be taken or passed
-    through. `lookup_tables`: tables that a message may use; they are read over `rpc_url`, the signer's own.
-    `max_order_fees_lamports`: what all the transactions signed for one order may cost the wallet in network and
-    priority fees, if every one of them lands: each fails on the marker but one, and each pays.
-    `sweep_after_s`: how old the last signature under a marker must be before its rent is given back."""
+    through. `venues`: whose programs may be called; `instructions`: of a venue that is named there these swap
+    instructions alone, by the hexadecimal digits of their discriminators. `lookup_tables`: tables that a message may
+    use; they are read over `rpc_url`, the signer's own. `max_order_fees_lamports`: what all the transactions signed
+    for one order may cost the wallet in network and priority fees, if every one of them lands: each fails on the
+    marker but one, and each pays. `sweep_after_s`: how old the last signature under a marker must be before its rent
+    is given back."""
 
     mode: Mode
     spend: dict[Mint, Spending]
     receive: tuple[Mint, ...] = ()
     venues: tuple[str, ...] = VENUE_IDS
+    instructions: dict[str, tuple[str, ...]] = {}
     max_slippage_bps: int = 100
     max_priority_fee_lamports: int = 2_000_000
     max_order_fees_lamports: int = 20_000_000
@@ -72,6 +75,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whose programs may be named: on mainnet mainnet's alone. A local Solana counts as devnet and runs what was
         loaded into it, so there any cluster's may."""
         return Cluster.MAINNET if self.mode is Mode.MAINNET else None
+
+    def allows(self, venue: str, tag: bytes) -> bool:
+        """Whether the instruction of `venue` that begins with `tag` may be signed."""
+        allowed = self.instructions.get(venue)
+        return allowed is None or tag.hex() in allowed
 
     def floor(self, given: Mint, taken: Mint) -> Fraction | None:
         """The least output per input unit, where the policy names one."""
@@ -111,6 +119,10 @@ def check_policy(policy: Policy) -> Policy:
     unknown = [venue for venue in policy.venues if venue not in VENUE_IDS]
     if unknown:
         raise ConfigError(f"policy: unknown venues {unknown}; known are {list(VENUE_IDS)}")
+    for venue, tags in policy.instructions.items():
+        known = [shape.tag.hex() for shape in SHAPES if shape.venue == venue]
+        if not known or not set(tags) <= set(known):
+            raise ConfigError(f"policy: unknown instructions of {venue!r}: {list(tags)}; known are {known}")
     bounds = [units for each in policy.spend.values() for units in (each.per_order, each.per_day)]
     bounds += [
         policy.sweep_after_s,
