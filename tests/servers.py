@@ -317,6 +317,8 @@ def _die_with_parent() -> Callable[[], None]:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def die() -> None:
+        # A shell's background jobs, and all that they start, ignore it otherwise.
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGQUIT))
 
     return die
