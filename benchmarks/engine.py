@@ -84,7 +84,7 @@ async def _bare_rate(port: int, clients: int) -> float:
             writer.close()
             break
     started = time.perf_counter()
-    await _Senders(load).run()
+    await _Senders(load, asyncio.Event()).run()
     return load.orders / (time.perf_counter() - started)
 
 
