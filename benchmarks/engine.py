@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.figures import Figure, show
 from tests.system.process import EngineProcess, free_port
 
+from benchmarks.figures import Figure, show
 from fillwright.load import Load, LoadReport, generate, percentiles
 
 ORDERS = int(os.environ.get("FILLWRIGHT_BENCH_ORDERS", "20000"))
