@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure, show
 from tests.system.live_world import LiveWorld
 from tests.venues.raydium_data import pool_accounts
 
+from benchmarks.figures import Figure, show
 from fillwright import app
 from fillwright.chain.sender import NodeSender
 from fillwright.chain.signer.client import SocketSigner

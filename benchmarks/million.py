@@ -18,11 +18,11 @@ from statistics import median
 
 import asyncpg
 import uvloop
-from benchmarks.figures import Figure, show
-from benchmarks.store import life
 from msgspec.structs import replace
 from tests.servers import PostgresServer
 
+from benchmarks.figures import Figure, show
+from benchmarks.store import life
 from fillwright.app import tune_interpreter
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.domain.lifecycle import advance

@@ -14,10 +14,10 @@ from statistics import quantiles
 
 import asyncpg
 import uvloop
-from benchmarks.figures import Figure, show
-from benchmarks.store import Steps, bare, full, life
 from tests.servers import PostgresServer
 
+from benchmarks.figures import Figure, show
+from benchmarks.store import Steps, bare, full, life
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.domain.orders import OrderId
 from fillwright.ports import OrderFilter

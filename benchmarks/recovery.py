@@ -18,10 +18,10 @@ from pathlib import Path
 
 import httpx2
 import msgspec
-from benchmarks.figures import Figure, show
 from tests.system.cluster import Cluster
 from websockets.asyncio.client import connect
 
+from benchmarks.figures import Figure, show
 from fillwright.load import percentiles
 
 KILLS = 12

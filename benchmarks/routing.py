@@ -43,7 +43,6 @@ from benchmarks.routing_oracles import (
     grid,
     halves,
 )
-
 from fillwright.config import Settings
 from fillwright.domain.amounts import U64_MAX, SwapMode
 from fillwright.domain.orders import OrderSpec, OrderType

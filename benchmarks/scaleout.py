@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.engine import cpu_s
-from benchmarks.figures import Figure, show
 from tests.system.cluster import Cluster
 
+from benchmarks.engine import cpu_s
+from benchmarks.figures import Figure, show
 from fillwright.load import Load, LoadReport, generate
 
 DEFAULT_ORDERS = 10_000

@@ -16,9 +16,9 @@ from pathlib import Path
 from statistics import quantiles
 
 import uvloop
-from benchmarks.figures import Figure, show
 from msgspec.structs import replace
 
+from benchmarks.figures import Figure, show
 from fillwright.app import tune_interpreter
 from fillwright.clock import SystemClock, SystemIds
 from fillwright.domain.accounts import Address, Mint

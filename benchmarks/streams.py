@@ -16,10 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
-from benchmarks.figures import Figure, show
-from benchmarks.scaleout import AT_ONCE
 from tests.system.process import EngineProcess, free_port
 
+from benchmarks.figures import Figure, show
+from benchmarks.scaleout import AT_ONCE
 from fillwright.load import Load, Percentiles, generate, percentiles
 
 SOCKETS = 1_000

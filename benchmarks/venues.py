@@ -12,10 +12,10 @@ from dataclasses import replace as with_fields
 from functools import partial
 from itertools import islice
 
-from benchmarks.figures import Figure, show
 from msgspec.structs import replace
 from tests.venues.conformance import Sample, named_accounts, samples
 
+from benchmarks.figures import Figure, show
 from fillwright.domain.accounts import Mint
 from fillwright.domain.amounts import SwapMode
 from fillwright.domain.errors import QuoteRefused
