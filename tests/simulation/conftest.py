@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from fillwright import observe
+from fillwright.observe import logs
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(observe, "_log", observe._logger(logging.CRITICAL, json=False))
+        patch.setattr(logs, "log", logs.logger(logging.CRITICAL, json=False))
         yield

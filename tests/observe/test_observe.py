@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from fillwright import observe
+from fillwright.observe.latencies import LATENCY_SAMPLES
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +78,10 @@ def test_latencies_are_percentiles_of_the_newest_durations() -> None:
         observe.order_ended("an-order", "expired", ms / 1_000)
     found = observe.latencies()["accepted_to_expired"]
     assert (found.p50_ms, found.p95_ms, found.p99_ms, found.max_ms) == (51.0, 96.0, 100.0, 100.0)
-    for _ in range(observe.LATENCY_SAMPLES):
+    for _ in range(LATENCY_SAMPLES):
         observe.order_ended("an-order", "expired", 0.5)
     found = observe.latencies()["accepted_to_expired"]
-    assert (found.count, found.p50_ms, found.max_ms) == (observe.LATENCY_SAMPLES, 500.0, 500.0)
+    assert (found.count, found.p50_ms, found.max_ms) == (LATENCY_SAMPLES, 500.0, 500.0)
 
 
 def test_requests_are_counted_by_route_and_status() -> None:
