@@ -180,6 +180,16 @@ def test_after_a_restart_it_goes_on_where_markers_still_stand(tmp_path: Path) ->
     run(tmp_path, body)
 
 
+async def swept(world: World) -> None:
+    """Let time pass until no marker stands any more."""
+    for _ in range(100):
+        await world.clock.advance(60.0)
+        await asyncio.sleep(0.001)
+        if not world.rents.stands:
+            break
+    assert not world.rents.stands
+
+
 def test_it_runs_on_after_a_turn_that_failed(tmp_path: Path) -> None:
     async def body(world: World) -> None:
         await world.order(1)
@@ -194,12 +204,7 @@ def test_it_runs_on_after_a_turn_that_failed(tmp_path: Path) -> None:
 
         world.rents.standing = sometimes  # type: ignore[method-assign]
         task = asyncio.create_task(world.sweeper().run())
-        for _ in range(100):
-            await world.clock.advance(60.0)
-            await asyncio.sleep(0.001)
-            if not world.rents.stands:
-                break
-        assert not world.rents.stands
+        await swept(world)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -213,12 +218,7 @@ def test_it_runs_on_where_its_place_in_the_log_can_not_be_saved(tmp_path: Path) 
         task = asyncio.create_task(world.sweeper().run())
         for number in (1, 2):
             await world.order(number)
-            for _ in range(100):
-                await world.clock.advance(60.0)
-                await asyncio.sleep(0.001)
-                if not world.rents.stands:
-                    break
-            assert not world.rents.stands
+            await swept(world)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -51,6 +51,15 @@ async def opened(url: str, rules: QueueRules = DEFAULT_RULES) -> Stage:
     return stage
 
 
+async def started(server: PostgresServer) -> Stage:
+    """On a server of the test's own."""
+    await asyncio.to_thread(server.start)
+    connection = await asyncpg.connect(server.url)
+    await migrate(connection)
+    await connection.close()
+    return await opened(server.url)
+
+
 @pytest.fixture
 async def stage(url: str) -> AsyncIterator[Stage]:
     stage = await opened(url)
@@ -164,11 +173,7 @@ class TestTheServerGoesAway:
     async def test_writes_and_reads_are_refused_while_it_is_away_and_done_when_it_is_back(self) -> None:
         server = PostgresServer(durable=True)
         try:
-            await asyncio.to_thread(server.start)
-            connection = await asyncpg.connect(server.url)
-            await migrate(connection)
-            await connection.close()
-            stage = await opened(server.url)
+            stage = await started(server)
             order = await stage.insert(1)
             await asyncio.to_thread(server.kill)
             with pytest.raises((StoreError, Unavailable)):
@@ -258,11 +263,7 @@ class TestTheServerGoesAway:
         monkeypatch.setattr(postgres_connections, "CONNECT_TIMEOUT_S", 30.0)
         server = PostgresServer()
         try:
-            await asyncio.to_thread(server.start)
-            connection = await asyncpg.connect(server.url)
-            await migrate(connection)
-            await connection.close()
-            stage = await opened(server.url)
+            stage = await started(server)
             order = await stage.insert(1)
             await asyncio.to_thread(server.freeze)
             with pytest.raises(StoreError):
